@@ -1,0 +1,155 @@
+//! What a caller of a breaker uses: a circuit is one key of one breaker, a permit is one admission held.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::breaker::{Admission, Breaker, Status, Verdict};
+use crate::lease::{Armed, Bound, LeaseId};
+use crate::refusal::{Again, RejectReason, Rejection};
+
+/// One key of one [`Breaker`], bound once. Cheap to clone, and meant to be kept by whoever calls often.
+#[derive(Clone)]
+pub struct Circuit {
+    bound: Arc<Bound<dyn Breaker>>,
+}
+
+impl Circuit {
+    /// Binds `key` to `breaker`.
+    pub fn new(breaker: Arc<dyn Breaker>, key: impl Into<Arc<str>>) -> Self {
+        Self { bound: Arc::new(Bound { backend: breaker, key: key.into() }) }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &str {
+        &self.bound.key
+    }
+
+    /// The breaker that holds this key's state.
+    pub fn breaker(&self) -> &Arc<dyn Breaker> {
+        &self.bound.backend
+    }
+
+    /// Asks for leave to call now. It does not wait for the circuit to close.
+    ///
+    /// # Errors
+    ///
+    /// The [`Rejection`] says why not, and when to come back.
+    ///
+    /// # Cancellation
+    ///
+    /// The future may be dropped at any point: what the backend had granted, or grants later, is given back.
+    pub async fn admit(&self) -> Result<Permit, Rejection> {
+        let mut lease = Armed::new(&self.bound);
+        match self.bound.backend.acquire(&self.bound.key, lease.id).await {
+            Ok(admission) => Ok(Permit { lease, admission }),
+            Err(rejection) => {
+                lease.disarm();
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Reads the state without changing it.
+    pub async fn status(&self) -> Status {
+        self.bound.backend.status(&self.bound.key).await
+    }
+
+    /// Runs `future` under a permit: the permit is acquired before the future is first polled, and settled by what
+    /// `classify` makes of its result ([`Verdict::of`] is the plainest way).
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::CircuitOpen`] when the breaker let nothing through, and the future never ran;
+    /// [`CallError::Failed`] with the future's own error.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping it drops `future` and gives the permit back, without a verdict; so does a panic.
+    pub async fn call<T, E>(
+        &self,
+        future: impl Future<Output = Result<T, E>>,
+        classify: impl FnOnce(&Result<T, E>) -> Verdict,
+    ) -> Result<T, CallError<E>> {
+        let permit = self.admit().await.map_err(|rejection| CallError::CircuitOpen {
+            key: Arc::clone(&self.bound.key),
+            retry_after: rejection.retry_after,
+            reason: rejection.reason,
+        })?;
+        let result = future.await;
+        permit.settle(classify(&result));
+        result.map_err(CallError::Failed)
+    }
+}
+
+impl fmt::Debug for Circuit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circuit").field("key", &self.key()).finish_non_exhaustive()
+    }
+}
+
+/// An admission held. [Settle](Self::settle) it once; dropping it gives the slot back without a verdict.
+#[must_use = "dropping a permit gives its slot back without a verdict"]
+pub struct Permit {
+    lease: Armed<dyn Breaker>,
+    admission: Admission,
+}
+
+impl Permit {
+    /// Reports how the call ended. Does not block.
+    pub fn settle(mut self, verdict: Verdict) {
+        let Bound { backend, key } = &*self.lease.bound;
+        backend.settle(key, self.lease.id, self.admission, verdict);
+        // Only now, so that a backend that panics above still gets its lease back.
+        self.lease.disarm();
+    }
+
+    /// The call is a probe of a half-open circuit: how it ends decides where the circuit goes.
+    pub fn is_probe(&self) -> bool {
+        self.admission.probe
+    }
+
+    /// The admission came without the shared store, which was not available.
+    pub fn degraded(&self) -> bool {
+        self.admission.degraded
+    }
+
+    /// The key it was admitted under.
+    pub fn key(&self) -> &str {
+        &self.lease.bound.key
+    }
+
+    /// The lease it holds.
+    pub fn lease(&self) -> LeaseId {
+        self.lease.id
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("key", &self.key())
+            .field("lease", &self.lease.id)
+            .field("admission", &self.admission)
+            .finish()
+    }
+}
+
+/// Why [`Circuit::call`] has no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError<E> {
+    /// The breaker let nothing through; the future never ran.
+    #[error("{key}: {reason}{}", Again(*retry_after))]
+    #[non_exhaustive]
+    CircuitOpen {
+        /// The key that was asked for.
+        key: Arc<str>,
+        /// How long from now until asking again makes sense; `None` when that cannot be known.
+        retry_after: Option<Duration>,
+        /// Why.
+        reason: RejectReason,
+    },
+    /// The call went out and failed by itself.
+    #[error(transparent)]
+    Failed(E),
+}

@@ -1,0 +1,120 @@
+//! What a rate-limiter backend implements: one small trait over plain data.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::lease::{Abandon, LeaseId};
+use crate::refusal::Limited;
+
+/// Keeps calls under what a service allows, and away from it for as long as it asks.
+///
+/// This is the side that a *backend* implements; the side that a *caller* uses is [`Quota`](crate::Quota). Keys are
+/// any string: a model, or the credential that several models share.
+#[async_trait]
+pub trait Limiter: Send + Sync + 'static {
+    /// May a call under `key` that costs `cost` go out now? What it costs is reserved with the yes.
+    ///
+    /// Asking twice with the same lease reserves once, so that a backend may send a request again.
+    ///
+    /// # Errors
+    ///
+    /// [`Limited`] says why not, and when to come back. It also says that nothing is reserved, so nobody abandons
+    /// the lease: a backend that gives up on its store without knowing takes it back itself.
+    ///
+    /// # Cancellation
+    ///
+    /// The future may be dropped at any point, also after the request has left. [`abandon`](Self::abandon) then
+    /// follows.
+    async fn acquire(&self, key: &str, lease: LeaseId, cost: &Cost) -> Result<Reservation, Limited>;
+
+    /// Ends a lease whose call went out, and sets what was reserved right by what it did cost: a part of `actual`
+    /// that is unknown stays as reserved. Must not block. Called at most once a lease.
+    fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost);
+
+    /// Ends a lease whose call never went out, whether or not it was granted: what was reserved is given back.
+    ///
+    /// Runs inside `drop`: it must neither block nor panic, and calling it again changes nothing.
+    fn abandon(&self, key: &str, lease: LeaseId);
+
+    /// Keeps calls under `key` away for `delay` from now: a service's retry hint.
+    ///
+    /// The latest end wins: a shorter hint never takes back a longer one. A backend caps the delay. Must not block.
+    fn defer(&self, key: &str, delay: Duration);
+
+    /// Waits until the settlements and hints made so far have reached the store. A backend without a queue has
+    /// nothing to do.
+    ///
+    /// Dropping the future stops the waiting, not the settlements.
+    async fn flush(&self) {}
+}
+
+impl Abandon for dyn Limiter {
+    fn abandon(&self, key: &str, lease: LeaseId) {
+        Limiter::abandon(self, key, lease);
+    }
+}
+
+/// What a call costs, estimated before it or known after it. The default is one request of unknown size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cost {
+    /// Requests; one unless a call is a batch.
+    pub requests: u32,
+    /// Units of input, such as tokens; `None` when unknown.
+    pub input_tokens: Option<u64>,
+    /// Units of output, such as tokens; `None` when unknown.
+    pub output_tokens: Option<u64>,
+}
+
+impl Cost {
+    /// One request of unknown size.
+    pub const REQUEST: Self = Self { requests: 1, input_tokens: None, output_tokens: None };
+
+    /// Sets the number of requests.
+    pub const fn with_requests(mut self, requests: u32) -> Self {
+        self.requests = requests;
+        self
+    }
+
+    /// Sets the units of input.
+    pub const fn with_input_tokens(mut self, tokens: u64) -> Self {
+        self.input_tokens = Some(tokens);
+        self
+    }
+
+    /// Sets the units of output.
+    pub const fn with_output_tokens(mut self, tokens: u64) -> Self {
+        self.output_tokens = Some(tokens);
+        self
+    }
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self::REQUEST
+    }
+}
+
+/// What a backend hands out with a yes, and gets back when the lease is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reservation {
+    /// What was reserved, with the backend's own estimate where the caller gave none.
+    pub cost: Cost,
+    /// The answer came without the shared store, which was not available.
+    pub degraded: bool,
+}
+
+impl Reservation {
+    /// A reservation of `cost`.
+    pub const fn new(cost: Cost) -> Self {
+        Self { cost, degraded: false }
+    }
+
+    /// Says whether the answer came without the shared store.
+    pub const fn with_degraded(mut self, degraded: bool) -> Self {
+        self.degraded = degraded;
+        self
+    }
+}

@@ -1,0 +1,1 @@
+//! Vendors, strategies and stores made ready: a provider registry and a TOML configuration.

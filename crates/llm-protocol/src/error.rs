@@ -1,0 +1,368 @@
+//! The one error type of every adapter, and the taxonomy that strategies act on.
+
+mod wire;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scrub::Scrubber;
+
+/// What a strategy does about an error. The three ways are all there are, so match them without `_`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Healthy but throttled: go elsewhere at once, come back later, and never count it as a failure.
+    Backpressure,
+    /// A real failure that may pass: it counts, and another try may succeed.
+    Transient,
+    /// The same call would fail the same way again.
+    Terminal,
+}
+
+impl Category {
+    /// The name in reports, `snake_case`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Backpressure => "backpressure",
+            Self::Transient => "transient",
+            Self::Terminal => "terminal",
+        }
+    }
+}
+
+/// Which clock of an attempt ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Clock {
+    /// The connection was not made in time.
+    Connect,
+    /// Nothing that a model thinks or says arrived in time.
+    FirstToken,
+    /// The stream went quiet between two deltas.
+    Idle,
+    /// The attempt as a whole took too long.
+    Attempt,
+    /// The deadline of the whole call passed while this attempt ran.
+    Total,
+}
+
+impl Clock {
+    /// The name in reports, `snake_case`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::FirstToken => "first_token",
+            Self::Idle => "idle",
+            Self::Attempt => "attempt",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// What went wrong. Everything that strategies decide on derives from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Too many requests or tokens for the moment.
+    RateLimited,
+    /// A quota with a long window (a day, say) is used up: backpressure until it resets, never a loop.
+    QuotaExhausted,
+    /// The vendor has too much load of its own (Anthropic's 529).
+    Overloaded,
+    /// A clock ran out.
+    Timeout(Clock),
+    /// No connection, or it broke before the answer began.
+    Connection,
+    /// The vendor failed (5xx and what it calls the like).
+    Server,
+    /// The answer broke off before its terminal marker.
+    Truncated,
+    /// Bytes that are not what the wire format promises.
+    Protocol,
+    /// The credential is missing, wrong or expired.
+    Authentication,
+    /// The credential is good but may not do this.
+    Permission,
+    /// The account has no money left, or a spending limit was reached.
+    Billing,
+    /// No such model, or not any more.
+    ModelNotFound,
+    /// The vendor refuses the request as it stands.
+    BadRequest,
+    /// The request is larger than the vendor takes.
+    TooLarge,
+    /// The conversation is longer than the model's context window.
+    ContextLength,
+    /// A filter of the vendor's held back the prompt or the answer.
+    ContentFilter,
+    /// The model itself declined to answer.
+    Refusal,
+    /// The candidate cannot carry what the request asks for.
+    Unsupported,
+    /// Anything not known. Unknown errors are terminal.
+    Other,
+}
+
+impl ErrorKind {
+    /// What a strategy does about it.
+    pub const fn category(self) -> Category {
+        match self {
+            Self::RateLimited | Self::QuotaExhausted => Category::Backpressure,
+            Self::Overloaded
+            | Self::Timeout(_)
+            | Self::Connection
+            | Self::Server
+            | Self::Truncated
+            | Self::Protocol => Category::Transient,
+            Self::Authentication
+            | Self::Permission
+            | Self::Billing
+            | Self::ModelNotFound
+            | Self::BadRequest
+            | Self::TooLarge
+            | Self::ContextLength
+            | Self::ContentFilter
+            | Self::Refusal
+            | Self::Unsupported
+            | Self::Other => Category::Terminal,
+        }
+    }
+
+    /// Whether another try could end differently: everything but [`Category::Terminal`].
+    pub const fn retryable(self) -> bool {
+        !matches!(self.category(), Category::Terminal)
+    }
+
+    /// Whether it says something about the model or its configuration, and so counts on a circuit breaker.
+    ///
+    /// Transient failures do, and so do the terminal ones that every call would meet until a person acts (a
+    /// wrong key, say). What only this request brought about does not, nor does the caller's own total deadline.
+    pub const fn blames_model(self) -> bool {
+        match self {
+            Self::Timeout(Clock::Total) => false,
+            Self::Authentication | Self::Permission | Self::Billing | Self::ModelNotFound => true,
+            _ => matches!(self.category(), Category::Transient),
+        }
+    }
+
+    /// The name in reports, `snake_case`. Which clock ran out is told apart from it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::Overloaded => "overloaded",
+            Self::Timeout(_) => "timeout",
+            Self::Connection => "connection",
+            Self::Server => "server",
+            Self::Truncated => "truncated",
+            Self::Protocol => "protocol",
+            Self::Authentication => "authentication",
+            Self::Permission => "permission",
+            Self::Billing => "billing",
+            Self::ModelNotFound => "model_not_found",
+            Self::BadRequest => "bad_request",
+            Self::TooLarge => "too_large",
+            Self::ContextLength => "context_length",
+            Self::ContentFilter => "content_filter",
+            Self::Refusal => "refusal",
+            Self::Unsupported => "unsupported",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Why a call to a model gave no answer. One pointer wide and cheap to pass on.
+///
+/// The message is scrubbed of credentials by pattern and cut to [`MESSAGE_LIMIT`](crate::MESSAGE_LIMIT)
+/// characters whoever makes the error; adapters scrub their own secrets by value first.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    model_key: Option<Arc<str>>,
+    status: Option<u16>,
+    code: Option<String>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    should_retry: Option<bool>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind; the message is for people and never decides anything.
+    pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: Scrubber::default().scrub(message.as_ref()),
+            model_key: None,
+            status: None,
+            code: None,
+            request_id: None,
+            retry_after: None,
+            should_retry: None,
+            source: None,
+        }))
+    }
+
+    /// A clock of this attempt ran out.
+    pub fn timeout(clock: Clock) -> Self {
+        let message = match clock {
+            Clock::Connect => "no connection in time",
+            Clock::FirstToken => "no first token in time",
+            Clock::Idle => "the stream went quiet",
+            Clock::Attempt => "the attempt took too long",
+            Clock::Total => "the deadline of the call passed",
+        };
+        Self::new(ErrorKind::Timeout(clock), message)
+    }
+
+    /// The candidate cannot carry what the request asks for; `what` names it.
+    pub fn unsupported(what: &str) -> Self {
+        Self::new(ErrorKind::Unsupported, format!("this candidate does not support {what}"))
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What a strategy does about it: [`ErrorKind::category`].
+    pub fn category(&self) -> Category {
+        self.0.kind.category()
+    }
+
+    /// Whether another try could end differently: [`ErrorKind::retryable`].
+    pub fn retryable(&self) -> bool {
+        self.0.kind.retryable()
+    }
+
+    /// Whether it counts against the model: [`ErrorKind::blames_model`].
+    pub fn blames_model(&self) -> bool {
+        self.0.kind.blames_model()
+    }
+
+    /// For people; scrubbed and short.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The model that was asked.
+    pub fn model_key(&self) -> Option<&str> {
+        self.0.model_key.as_deref()
+    }
+
+    /// The HTTP status, where there was one.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The provider's own code or type for it.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// The provider's id of the request, for its support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// How long the provider asked to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Whether the provider said that the same host may be asked again (`x-should-retry`).
+    pub fn should_retry(&self) -> Option<bool> {
+        self.0.should_retry
+    }
+
+    /// Names the model that was asked.
+    pub fn with_model_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.0.model_key = Some(key.into());
+        self
+    }
+
+    /// Adds the HTTP status.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    /// Adds the provider's own code; scrubbed and cut like the message.
+    pub fn with_code(mut self, code: impl AsRef<str>) -> Self {
+        self.0.code = Some(Scrubber::default().scrub(code.as_ref()));
+        self
+    }
+
+    /// Adds the provider's id of the request; scrubbed and cut like the message.
+    pub fn with_request_id(mut self, id: impl AsRef<str>) -> Self {
+        self.0.request_id = Some(Scrubber::default().scrub(id.as_ref()));
+        self
+    }
+
+    /// Adds a retry hint.
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Adds the provider's word on asking the same host again.
+    pub fn with_should_retry(mut self, allowed: bool) -> Self {
+        self.0.should_retry = Some(allowed);
+        self
+    }
+
+    /// Adds the cause. It is shown by [`StdError::source`] alone, never by Debug: its text is not scrubbed.
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.kind.as_str())?;
+        if let ErrorKind::Timeout(clock) = self.0.kind {
+            write!(f, " ({})", clock.as_str())?;
+        }
+        match (self.0.status, &self.0.code) {
+            (Some(status), Some(code)) => write!(f, " (HTTP {status}, {code})")?,
+            (Some(status), None) => write!(f, " (HTTP {status})")?,
+            (None, Some(code)) => write!(f, " ({code})")?,
+            (None, None) => {}
+        }
+        if self.0.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.0.message) }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("model_key", &self.0.model_key)
+            .field("status", &self.0.status)
+            .field("code", &self.0.code)
+            .field("request_id", &self.0.request_id)
+            .field("retry_after", &self.0.retry_after)
+            .field("should_retry", &self.0.should_retry)
+            .field("message", &self.0.message)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! An answer while it streams in, and how it becomes a whole one.
+
+use std::fmt;
+
+use crate::redact::Redacted;
+use crate::response::{FinishReason, Response};
+use crate::tool::{ToolCall, ToolCallDelta};
+use crate::usage::Usage;
+
+/// What the provider said of an answer before its content. May come in several pieces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Started {
+    /// The model, as the provider names it.
+    pub model_id: Option<String>,
+    /// The provider's id of the request.
+    pub request_id: Option<String>,
+    /// Whether the asked-for response format went to the vendor as such.
+    pub structured_output_honored: Option<bool>,
+}
+
+/// A piece of an answer.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub enum StreamEvent {
+    /// The provider took the request up.
+    Started(Started),
+    /// The model thinks aloud.
+    Reasoning(String),
+    /// The model says something.
+    Text(String),
+    /// The model declines, in these words (which may be none).
+    Refusal(String),
+    /// A piece of a tool call.
+    ToolCall(ToolCallDelta),
+    /// Tokens so far; later reports replace what they mention.
+    Usage(Usage),
+    /// The terminal marker: a stream that ends without it was cut.
+    Finish(FinishReason),
+}
+
+impl StreamEvent {
+    /// Whether it is what people call the first token when nothing came before it: visible text or a tool call.
+    pub fn is_token(&self) -> bool {
+        match self {
+            Self::Text(text) => !text.is_empty(),
+            Self::ToolCall(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it shows that the model is at work: a token, or reasoning, or a refusal's words.
+    pub fn is_progress(&self) -> bool {
+        match self {
+            Self::Reasoning(text) | Self::Refusal(text) => !text.is_empty(),
+            _ => self.is_token(),
+        }
+    }
+}
+
+impl fmt::Debug for StreamEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started(started) => f.debug_tuple("Started").field(started).finish(),
+            Self::Reasoning(text) => f.debug_tuple("Reasoning").field(&Redacted(text)).finish(),
+            Self::Text(text) => f.debug_tuple("Text").field(&Redacted(text)).finish(),
+            Self::Refusal(text) => f.debug_tuple("Refusal").field(&Redacted(text)).finish(),
+            Self::ToolCall(delta) => f.debug_tuple("ToolCall").field(delta).finish(),
+            Self::Usage(usage) => f.debug_tuple("Usage").field(usage).finish(),
+            Self::Finish(reason) => f.debug_tuple("Finish").field(reason).finish(),
+        }
+    }
+}
+
+/// Collects the events of a stream into a [`Response`].
+#[derive(Clone, Debug, Default)]
+pub struct ResponseBuilder {
+    response: Response,
+    /// The stream's index of each tool call, in the order in which they began.
+    indices: Vec<u32>,
+    finished: bool,
+}
+
+impl ResponseBuilder {
+    /// Takes in the next event.
+    pub fn absorb(&mut self, event: &StreamEvent) {
+        let response = &mut self.response;
+        match event {
+            StreamEvent::Started(started) => {
+                replace(&mut response.model_id, started.model_id.as_ref());
+                replace(&mut response.request_id, started.request_id.as_ref());
+                replace(&mut response.structured_output_honored, started.structured_output_honored.as_ref());
+            }
+            StreamEvent::Reasoning(text) => response.reasoning.get_or_insert_default().push_str(text),
+            StreamEvent::Text(text) => response.text.push_str(text),
+            StreamEvent::Refusal(text) => response.refusal.get_or_insert_default().push_str(text),
+            StreamEvent::ToolCall(delta) => self.absorb_call(delta),
+            StreamEvent::Usage(usage) => response.usage.merge(usage),
+            StreamEvent::Finish(reason) => {
+                response.finish_reason = *reason;
+                self.finished = true;
+            }
+        }
+    }
+
+    fn absorb_call(&mut self, delta: &ToolCallDelta) {
+        let calls = &mut self.response.tool_calls;
+        let at = self.indices.iter().position(|index| *index == delta.index).unwrap_or_else(|| {
+            self.indices.push(delta.index);
+            calls.push(ToolCall::default());
+            calls.len() - 1
+        });
+        if let Some(call) = calls.get_mut(at) {
+            call.id.push_str(delta.id.as_deref().unwrap_or_default());
+            call.name.push_str(delta.name.as_deref().unwrap_or_default());
+            call.arguments.push_str(&delta.arguments);
+        }
+    }
+
+    /// Whether the terminal marker came.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The answer as far as it has come.
+    pub fn response(&self) -> &Response {
+        &self.response
+    }
+
+    /// The answer as far as it has come, to keep.
+    pub fn into_response(self) -> Response {
+        self.response
+    }
+}
+
+fn replace<T: Clone>(slot: &mut Option<T>, later: Option<&T>) {
+    if let Some(value) = later {
+        *slot = Some(value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect(events: &[StreamEvent]) -> ResponseBuilder {
+        let mut builder = ResponseBuilder::default();
+        for event in events {
+            builder.absorb(event);
+        }
+        builder
+    }
+
+    fn delta(index: u32, id: Option<&str>, name: Option<&str>, arguments: &str) -> StreamEvent {
+        StreamEvent::ToolCall(ToolCallDelta {
+            index,
+            id: id.map(Into::into),
+            name: name.map(Into::into),
+            arguments: arguments.into(),
+        })
+    }
+
+    #[test]
+    fn an_answer_survives_its_own_events() {
+        let response = Response {
+            text: "hello".into(),
+            reasoning: Some("hm".into()),
+            refusal: Some("no".into()),
+            tool_calls: vec![
+                ToolCall { id: "a".into(), name: "f".into(), arguments: "{}".into() },
+                ToolCall { id: "b".into(), name: "g".into(), arguments: "[1]".into() },
+            ],
+            finish_reason: FinishReason::ToolCalls,
+            usage: Usage { input_tokens: Some(3), output_tokens: Some(4), ..Usage::default() },
+            model_id: Some("m".into()),
+            request_id: Some("r".into()),
+            structured_output_honored: Some(true),
+        };
+        let builder = collect(&response.clone().into_events());
+        assert!(builder.is_finished());
+        assert_eq!(builder.into_response(), response);
+    }
+
+    #[test]
+    fn interleaved_tool_calls_are_told_apart_by_index() {
+        let builder = collect(&[
+            delta(4, Some("x"), Some("f"), ""),
+            delta(1, Some("y"), Some("g"), "{"),
+            delta(4, None, None, "{}"),
+            delta(1, None, None, "}"),
+        ]);
+        let calls = &builder.response().tool_calls;
+        assert_eq!(calls.iter().map(|call| call.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(calls.iter().map(|call| call.arguments.as_str()).collect::<Vec<_>>(), ["{}", "{}"]);
+        assert!(!builder.is_finished());
+    }
+
+    #[test]
+    fn only_what_a_person_sees_is_a_token() {
+        let table = [
+            (StreamEvent::Text("a".into()), true, true),
+            (delta(0, None, None, ""), true, true),
+            (StreamEvent::Text(String::new()), false, false),
+            (StreamEvent::Reasoning("a".into()), false, true),
+            (StreamEvent::Reasoning(String::new()), false, false),
+            (StreamEvent::Refusal("a".into()), false, true),
+            (StreamEvent::Started(Started::default()), false, false),
+            (StreamEvent::Usage(Usage::default()), false, false),
+            (StreamEvent::Finish(FinishReason::Stop), false, false),
+        ];
+        for (event, token, progress) in table {
+            assert_eq!((event.is_token(), event.is_progress()), (token, progress), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_answer() {
+        let response = Response { refusal: Some("marmalade".into()), ..Response::new("marmalade") };
+        let events = response.clone().into_events();
+        assert!(!format!("{response:?}{events:?}{:?}", collect(&events)).contains("marmalade"));
+    }
+}

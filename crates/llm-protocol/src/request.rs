@@ -1,0 +1,213 @@
+//! What is asked of a model, whoever answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::message::{Message, Role};
+use crate::tool::{Tool, ToolChoice};
+
+/// The form that the answer must have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResponseFormat {
+    /// Any text.
+    Text,
+    /// Some JSON object.
+    JsonObject,
+    /// JSON that follows a schema.
+    JsonSchema {
+        /// The schema's name, which some vendors require.
+        name: String,
+        /// The JSON Schema.
+        schema: Value,
+    },
+}
+
+/// One call, in no vendor's words. What is unset is left to the vendor: there are no hidden defaults.
+///
+/// Strategies hand the same request to every candidate by reference; it is encoded once per candidate.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Request {
+    /// The conversation so far, oldest first.
+    pub messages: Vec<Message>,
+    /// Sampling temperature.
+    pub temperature: Option<f64>,
+    /// The most tokens that the answer may have.
+    pub max_tokens: Option<u32>,
+    /// Texts at which the answer ends.
+    pub stop: Vec<String>,
+    /// Seed for vendors that sample reproducibly.
+    pub seed: Option<i64>,
+    /// The form that the answer must have.
+    pub response_format: Option<ResponseFormat>,
+    /// What the model may call.
+    pub tools: Vec<Tool>,
+    /// Whether and which tool it must call.
+    pub tool_choice: Option<ToolChoice>,
+    /// Parameters in a vendor's own words, by provider name: sent as they are, to that provider only.
+    pub extra: BTreeMap<String, Map<String, Value>>,
+}
+
+impl Request {
+    /// A request with this conversation.
+    pub fn new(messages: impl Into<Vec<Message>>) -> Self {
+        Self { messages: messages.into(), ..Self::default() }
+    }
+
+    /// Sets the sampling temperature.
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.temperature = Some(temperature);
+        self
+    }
+
+    /// Sets the most tokens that the answer may have.
+    pub fn max_tokens(mut self, max_tokens: u32) -> Self {
+        self.max_tokens = Some(max_tokens);
+        self
+    }
+
+    /// Adds a text at which the answer ends.
+    pub fn stop(mut self, stop: impl Into<String>) -> Self {
+        self.stop.push(stop.into());
+        self
+    }
+
+    /// Sets the seed.
+    pub fn seed(mut self, seed: i64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the form that the answer must have.
+    pub fn response_format(mut self, format: ResponseFormat) -> Self {
+        self.response_format = Some(format);
+        self
+    }
+
+    /// Adds a tool.
+    pub fn tool(mut self, tool: Tool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Sets whether and which tool the model must call.
+    pub fn tool_choice(mut self, choice: ToolChoice) -> Self {
+        self.tool_choice = Some(choice);
+        self
+    }
+
+    /// Adds a parameter in the words of one provider, which is sent to that provider only.
+    pub fn extra(
+        mut self,
+        provider: impl Into<String>,
+        name: impl Into<String>,
+        value: impl Into<Value>,
+    ) -> Self {
+        self.extra.entry(provider.into()).or_default().insert(name.into(), value.into());
+        self
+    }
+
+    /// Whether it asks nothing: no message says anything.
+    pub fn is_empty(&self) -> bool {
+        self.messages.iter().all(Message::is_blank)
+    }
+
+    /// Whether tools take part: offered now, or called earlier in the conversation.
+    pub fn uses_tools(&self) -> bool {
+        let tool_turn = |message: &Message| {
+            message.role == Role::Tool || message.content.iter().any(|part| part.as_text().is_none())
+        };
+        !self.tools.is_empty() || self.messages.iter().any(tool_turn)
+    }
+}
+
+impl From<&str> for Request {
+    fn from(text: &str) -> Self {
+        Self::new([Message::user(text)])
+    }
+}
+
+impl From<String> for Request {
+    fn from(text: String) -> Self {
+        Self::new([Message::user(text)])
+    }
+}
+
+impl From<Vec<Message>> for Request {
+    fn from(messages: Vec<Message>) -> Self {
+        Self::new(messages)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("messages", &self.messages)
+            .field("temperature", &self.temperature)
+            .field("max_tokens", &self.max_tokens)
+            .field("stop", &self.stop.len())
+            .field("seed", &self.seed)
+            .field("tools", &self.tools.len())
+            .field("tool_choice", &self.tool_choice)
+            .field("extra", &self.extra.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Part;
+    use crate::tool::ToolCall;
+
+    #[test]
+    fn nothing_is_set_that_nobody_set() {
+        let request = Request::from("hello");
+        assert_eq!(request, Request { messages: vec![Message::user("hello")], ..Request::default() });
+    }
+
+    #[test]
+    fn blank_requests_are_empty() {
+        assert!(Request::default().is_empty());
+        assert!(Request::from(" \n").is_empty());
+        assert!(!Request::from("x").is_empty());
+        let call = Message::new(Role::Assistant, vec![Part::ToolCall(ToolCall::default())]);
+        assert!(!Request::new([call]).is_empty());
+    }
+
+    #[test]
+    fn tools_take_part_when_offered_or_used_before() {
+        assert!(!Request::from("x").uses_tools());
+        assert!(Request::from("x").tool(Tool::new("t", Value::Null)).uses_tools());
+        assert!(Request::new([Message::tool("id", "t", "42")]).uses_tools());
+        let call = Message::new(Role::Assistant, vec![Part::ToolCall(ToolCall::default())]);
+        assert!(Request::new([call]).uses_tools());
+    }
+
+    #[test]
+    fn debug_shows_no_prompt() {
+        let call = ToolCall { arguments: "marmalade".into(), ..ToolCall::default() };
+        let request = Request::new([
+            Message::system("marmalade"),
+            Message::new(Role::Assistant, vec![Part::ToolCall(call)]),
+        ])
+        .stop("marmalade")
+        .extra("openai", "user", "marmalade");
+        assert!(!format!("{request:?}").contains("marmalade"));
+    }
+
+    #[test]
+    fn conversations_can_be_kept_as_json() {
+        let request = Request::new([Message::user("hi"), Message::tool("id", "t", "42")])
+            .response_format(ResponseFormat::JsonSchema { name: "n".into(), schema: Value::Null })
+            .tool_choice(ToolChoice::Named("t".into()));
+        let json = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request);
+    }
+}

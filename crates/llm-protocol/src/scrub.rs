@@ -1,0 +1,148 @@
+//! Removing credentials from texts that came from a provider, before anyone keeps or shows them.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::secret::Secret;
+
+/// How many characters of a provider's text are kept.
+pub const MESSAGE_LIMIT: usize = 200;
+
+/// A text is looked at no further than this (bytes): error pages can be megabytes.
+const SCAN_LIMIT: usize = 16 * 1024;
+
+/// A secret shorter than this (bytes) is not looked for by value: it would blank out ordinary words.
+const SHORTEST_SECRET: usize = 6;
+
+const MASK: &str = "***";
+
+/// What looks like a credential whoever it belongs to: keys by their vendors' prefixes, bearer and basic tokens,
+/// JSON web tokens, AWS ids, `name = value` pairs that speak for themselves, and URLs (which may carry any of them).
+static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(concat!(
+        r"(?i-u)\b(?:sk|pk|rk|gsk|hf|xai|pplx|nvapi|ghp|csk)[-_][a-z0-9_\-]{8,}",
+        r"|(?-iu)\bAIza[0-9A-Za-z_\-]{16,}",
+        r"|(?-iu)\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}",
+        r"|(?i-u)\b(?:bearer|basic)\s+[a-z0-9._~+/=\-]{6,}",
+        r"|(?-iu)\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]+\.?[0-9A-Za-z_\-]*",
+        r#"|(?i-u)\b(?:x-)?(?:api[-_]?key|access[-_]?key|secret|token|password|authorization|signature)"#,
+        // What is not in a class may be any character, so those classes are of characters and not of bytes.
+        r#"["']?\s*[:=]\s*["']?(?:(?:bearer|basic|token|key)\s+)?(?u-i:[^\x00-\x20"',;}]{6,})"#,
+        r#"|(?i-u)\b[a-z][a-z0-9+.\-]*://(?u-i:[^\x00-\x20"'<>]+)"#,
+    ))
+    .ok()
+});
+
+/// Scrubs provider texts: known secrets by value, then anything that looks like one, then cuts the rest to
+/// [`MESSAGE_LIMIT`] characters.
+#[derive(Clone, Debug, Default)]
+pub struct Scrubber {
+    secrets: Vec<Secret>,
+}
+
+impl Scrubber {
+    /// A scrubber that knows these secrets. Ones of fewer than six bytes are not looked for by value.
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        let mut secrets: Vec<Secret> =
+            secrets.into_iter().filter(|secret| secret.expose().len() >= SHORTEST_SECRET).collect();
+        // Longest first: one secret may be the beginning of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        Self { secrets }
+    }
+
+    /// The text without credentials, on one line, at most [`MESSAGE_LIMIT`] characters.
+    pub fn scrub(&self, text: &str) -> String {
+        let mut text = Cow::Borrowed(head(text, SCAN_LIMIT));
+        for secret in &self.secrets {
+            if text.contains(secret.expose()) {
+                text = Cow::Owned(text.replace(secret.expose(), MASK));
+            }
+        }
+        let masked = match &*PATTERNS {
+            Some(patterns) => patterns.replace_all(&text, MASK),
+            // The pattern is a constant and a test compiles it; were it ever broken, nothing is shown at all.
+            None => Cow::Borrowed(""),
+        };
+        cut(&masked)
+    }
+}
+
+/// At most `limit` bytes from the start, ending between two characters.
+fn head(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary_compat(limit)).unwrap_or_default()
+}
+
+trait FloorCharBoundary {
+    fn floor_char_boundary_compat(&self, index: usize) -> usize;
+}
+
+impl FloorCharBoundary for str {
+    /// `str::floor_char_boundary` is newer than this crate's oldest compiler.
+    fn floor_char_boundary_compat(&self, index: usize) -> usize {
+        (0..=index.min(self.len())).rev().find(|&at| self.is_char_boundary(at)).unwrap_or(0)
+    }
+}
+
+fn cut(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let mut kept: String = text.trim().chars().map(plain).take(MESSAGE_LIMIT).collect();
+    if text.trim().chars().nth(MESSAGE_LIMIT).is_some() {
+        kept.pop();
+        kept.push('…');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_credential_goes() {
+        for (text, gone) in [
+            ("Incorrect API key provided: sk-proj-abcdefgh1234", "abcdefgh1234"),
+            ("key sk-ant-api03-XXXXYYYYZZZZ refused", "XXXXYYYYZZZZ"),
+            ("gsk_1234567890abcdef", "1234567890abcdef"),
+            ("AIzaSyA1234567890abcdefghijk", "SyA1234567890"),
+            ("user AKIAIOSFODNN7EXAMPLE is not authorized", "IOSFODNN7EXAMPLE"),
+            ("Authorization: Bearer abc.def-ghi_123", "abc.def-ghi_123"),
+            ("Authorization: Token 0123456789abcdef", "0123456789abcdef"),
+            ("authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.abc", "eyJzdWIiOiIx"),
+            ("\"api_key\": \"0123456789\"", "0123456789"),
+            ("see https://user:pass@host/path?key=value now", "user:pass"),
+            ("secret=\u{fc}ber-hunter2-\u{e9}", "hunter2"),
+            ("redis://:hunter2@cache:6379/0", "hunter2"),
+        ] {
+            let scrubbed = Scrubber::default().scrub(text);
+            assert!(!scrubbed.contains(gone), "{text} -> {scrubbed}");
+            assert!(scrubbed.contains(MASK), "{text} -> {scrubbed}");
+        }
+    }
+
+    #[test]
+    fn plain_words_stay() {
+        let text = "Overloaded: the token limit of 4096 was reached, please retry (tokens per minute)";
+        assert_eq!(Scrubber::default().scrub(text), text);
+    }
+
+    #[test]
+    fn own_secrets_go_by_value_the_longest_first() {
+        let scrubber =
+            Scrubber::new([Secret::from("tiger-lily"), Secret::from("tiger-lily-two"), Secret::from("abc")]);
+        assert_eq!(scrubber.scrub("tiger-lily-two and tiger-lily, abc"), "*** and ***, abc");
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters_and_stay_on_one_line() {
+        assert_eq!(Scrubber::default().scrub(" a\r\nb\u{7}c "), "a  b c");
+        let long = "ü".repeat(MESSAGE_LIMIT + 1);
+        let scrubbed = Scrubber::default().scrub(&long);
+        assert_eq!(scrubbed.chars().count(), MESSAGE_LIMIT);
+        assert!(scrubbed.ends_with('…'));
+        assert_eq!(Scrubber::default().scrub(&"x".repeat(MESSAGE_LIMIT)).chars().count(), MESSAGE_LIMIT);
+        assert_eq!(Scrubber::default().scrub(&"é".repeat(SCAN_LIMIT)).chars().count(), MESSAGE_LIMIT);
+    }
+}

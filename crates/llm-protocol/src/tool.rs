@@ -1,0 +1,92 @@
+//! Tools: what a model may call, and what it called.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::redact::Redacted;
+
+/// A function that the model may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its name, unique within a request.
+    pub name: String,
+    /// What it does, for the model to read.
+    pub description: Option<String>,
+    /// JSON Schema of its arguments, an object.
+    pub parameters: Value,
+}
+
+impl Tool {
+    /// A tool of this name whose arguments follow this JSON Schema.
+    pub fn new(name: impl Into<String>, parameters: Value) -> Self {
+        Self { name: name.into(), description: None, parameters }
+    }
+
+    /// Says what the tool does.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+}
+
+/// Whether and which tool the model must call. Unset leaves it to the vendor's default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ToolChoice {
+    /// The model decides.
+    Auto,
+    /// No tool may be called.
+    None,
+    /// Some tool must be called.
+    Required,
+    /// This tool must be called.
+    Named(String),
+}
+
+/// A call that the model asks for.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Ties the result to the call.
+    pub id: String,
+    /// Which tool.
+    pub name: String,
+    /// The arguments: the JSON text that the model produced, unparsed.
+    pub arguments: String,
+}
+
+impl fmt::Debug for ToolCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolCall")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("arguments", &Redacted(&self.arguments))
+            .finish()
+    }
+}
+
+/// A piece of a call, as it streams in. Pieces of one call share their `index`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ToolCallDelta {
+    /// Which call of this answer, from 0.
+    pub index: u32,
+    /// The call's id, on its first piece.
+    pub id: Option<String>,
+    /// The tool's name, on its first piece.
+    pub name: Option<String>,
+    /// The next fragment of the arguments' JSON text.
+    pub arguments: String,
+}
+
+impl fmt::Debug for ToolCallDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToolCallDelta")
+            .field("index", &self.index)
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("arguments", &Redacted(&self.arguments))
+            .finish()
+    }
+}

@@ -1,0 +1,72 @@
+//! What a strategy is called with, and what it refuses before it asks anyone.
+
+use llm_protocol::{Message, Request};
+
+use crate::policy::Policy;
+use crate::timeouts::Timeouts;
+
+/// A request, with what shall be different for this call alone. Anything that makes a [`Request`] makes a `Call`.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub(crate) request: Request,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) policy: Option<Policy>,
+}
+
+impl Call {
+    /// A call with the client's settings.
+    pub fn new(request: impl Into<Request>) -> Self {
+        Self { request: request.into(), timeouts: Timeouts::default(), policy: None }
+    }
+
+    /// Sets limits for this call; they win over the candidates' and the client's.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets the policy for this call.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+}
+
+impl From<Request> for Call {
+    fn from(request: Request) -> Self {
+        Self::new(request)
+    }
+}
+
+impl From<&str> for Call {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Call {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<Vec<Message>> for Call {
+    fn from(messages: Vec<Message>) -> Self {
+        Self::new(messages)
+    }
+}
+
+/// The input was wrong, so nobody was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputError {
+    /// There is nobody to ask.
+    #[error("there are no candidates")]
+    NoCandidates,
+    /// The request says nothing.
+    #[error("the request is empty: no message says anything")]
+    EmptyRequest,
+    /// Two candidates have one name, so their attempts and their circuits could not be told apart.
+    #[error("two candidates are called `{0}`")]
+    DuplicateId(String),
+}

@@ -1,0 +1,173 @@
+//! The client: candidates, breaker, limiter and policy, bound together.
+
+use std::fmt;
+use std::sync::Arc;
+
+use circuit_breaker::{
+    Breaker, Circuit, HintLimiter, InProcessBreaker, Limiter, Quota, Settings, Status, Transition,
+};
+use futures::future::{join, join_all};
+use tokio::time::timeout;
+
+use crate::call::InputError;
+use crate::candidate::Candidate;
+use crate::observer::Observer;
+use crate::policy::Policy;
+use crate::run::{Seat, Shared};
+use crate::timeouts::Timeouts;
+
+/// Candidates with what decides between them. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct ResilientClient {
+    shared: Arc<Shared>,
+    breaker: Arc<dyn Breaker>,
+    limiter: Arc<dyn Limiter>,
+}
+
+impl ResilientClient {
+    /// Starts with nothing set: a breaker that opens for 120 s after three failures in a row, and a limiter that
+    /// remembers retry hints, both in this process.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The candidates, in their order.
+    pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.shared.seats.iter().map(|seat| &seat.candidate)
+    }
+
+    /// How the circuit of each candidate stands, by key, in the candidates' order. Changes nothing.
+    pub async fn status(&self) -> Vec<(Arc<str>, Status)> {
+        join_all(
+            self.shared.seats.iter().map(async |seat| (Arc::clone(&seat.key), seat.circuit.status().await)),
+        )
+        .await
+    }
+
+    /// Waits until what the calls so far have settled has reached its store, at most for the cleanup limit (2 s unless
+    /// set). Returns whether it has. In-process state has nothing to wait for. The client can be used on.
+    pub async fn shutdown(&self) -> bool {
+        let limit = self.shared.timeouts.cleanup_limit();
+        timeout(limit, join(self.breaker.flush(), self.limiter.flush())).await.is_ok()
+    }
+}
+
+impl fmt::Debug for ResilientClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResilientClient")
+            .field("candidates", &self.candidates().map(Candidate::key).collect::<Vec<_>>())
+            .field("policy", &self.shared.policy)
+            .field("timeouts", &self.shared.timeouts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sets a [`ResilientClient`] up.
+#[derive(Default)]
+pub struct ClientBuilder {
+    candidates: Vec<Candidate>,
+    breaker: Option<Arc<dyn Breaker>>,
+    breaker_settings: Option<Settings>,
+    limiter: Option<Arc<dyn Limiter>>,
+    policy: Policy,
+    timeouts: Timeouts,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl ClientBuilder {
+    /// Adds a candidate, after those that are already there.
+    pub fn candidate(mut self, candidate: impl Into<Candidate>) -> Self {
+        self.candidates.push(candidate.into());
+        self
+    }
+
+    /// Adds candidates, after those that are already there.
+    pub fn candidates(mut self, candidates: impl IntoIterator<Item = impl Into<Candidate>>) -> Self {
+        self.candidates.extend(candidates.into_iter().map(Into::into));
+        self
+    }
+
+    /// Uses this breaker, which others may share, in place of one of its own.
+    pub fn breaker(mut self, breaker: Arc<dyn Breaker>) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// Sets its own breaker up differently. Without effect when another [`breaker`](Self::breaker) is handed in.
+    pub fn breaker_settings(mut self, settings: Settings) -> Self {
+        self.breaker_settings = Some(settings);
+        self
+    }
+
+    /// Uses this limiter, which others may share, in place of one of its own.
+    pub fn limiter(mut self, limiter: Arc<dyn Limiter>) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
+    /// Sets when a failover moves on, tries again, or stops.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets the clocks; candidates and calls may have others.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Has this observer told of every attempt and every transition.
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError::NoCandidates`], or [`InputError::DuplicateId`] when two candidates have one key.
+    pub fn build(self) -> Result<ResilientClient, InputError> {
+        if self.candidates.is_empty() {
+            return Err(InputError::NoCandidates);
+        }
+        for (at, candidate) in self.candidates.iter().enumerate() {
+            if self.candidates.iter().take(at).any(|earlier| earlier.key() == candidate.key()) {
+                return Err(InputError::DuplicateId(candidate.key().to_owned()));
+            }
+        }
+        let observer = self.observer.unwrap_or_else(|| Arc::new(()));
+        let breaker = self.breaker.unwrap_or_else(|| {
+            let observer = Arc::clone(&observer);
+            let listener = move |transition: &Transition| observer.on_transition(transition);
+            let own = InProcessBreaker::new(self.breaker_settings.unwrap_or_default());
+            Arc::new(own.on_transition(listener))
+        });
+        let limiter = self.limiter.unwrap_or_else(|| Arc::new(HintLimiter::default()));
+        let seat = |candidate: Candidate| {
+            let key: Arc<str> = candidate.key().into();
+            Arc::new(Seat {
+                circuit: Circuit::new(Arc::clone(&breaker), Arc::clone(&key)),
+                quota: Quota::new(Arc::clone(&limiter), Arc::clone(&key)),
+                key,
+                provider: candidate.adapter.provider().into(),
+                model: candidate.adapter.model().into(),
+                candidate,
+            })
+        };
+        let seats = self.candidates.into_iter().map(seat).collect();
+        let shared = Shared { seats, policy: self.policy, timeouts: self.timeouts, observer };
+        Ok(ResilientClient { shared: Arc::new(shared), breaker, limiter })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("candidates", &self.candidates).finish_non_exhaustive()
+    }
+}

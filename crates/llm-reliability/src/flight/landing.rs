@@ -1,0 +1,200 @@
+//! How a flight ends: the verdict to the breaker, the hint and the cost to the limiter, the attempt to the observer.
+
+use std::mem::take;
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuit_breaker::{self as limiter, Verdict};
+use llm_protocol::{Category, Error, ErrorKind, FinishReason, Response, Stage, Usage};
+
+use super::{Cause, Flight};
+use crate::attempt::{Attempt, Outcome, Phase};
+use crate::money::Cost;
+use crate::observer;
+
+/// How long a quota that says nothing of its reset is left alone.
+const QUOTA_PAUSE: Duration = Duration::from_secs(300);
+
+/// What an answer says beside its content.
+struct Told {
+    usage: Usage,
+    request_id: Option<String>,
+    finished: bool,
+}
+
+impl Flight {
+    /// The answer is whole.
+    pub(crate) fn finish(mut self) -> Attempt {
+        let (response, told) = self.take_answer();
+        let outcome = match response {
+            answer if !answer.is_empty() => Outcome::Success(answer),
+            Response { refusal: Some(_), .. } => {
+                self.failed(Error::new(ErrorKind::Refusal, "the model declined to answer"))
+            }
+            Response { finish_reason: FinishReason::ContentFilter, .. } => {
+                self.failed(Error::new(ErrorKind::ContentFilter, "a filter held the answer back"))
+            }
+            Response { finish_reason, .. } => Outcome::Empty { finish_reason },
+        };
+        self.land(outcome, told)
+    }
+
+    /// It ends without an answer.
+    pub(crate) fn fail(mut self, cause: Cause) -> Attempt {
+        let (partial, told) = self.take_answer();
+        let outcome = match cause {
+            Cause::Preempted(outcome) => outcome,
+            Cause::Error(error) if self.handed_out => {
+                Outcome::Interrupted { error: self.named(error), partial }
+            }
+            Cause::Error(error) => self.failed(error),
+        };
+        self.land(outcome, told)
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn cancel(mut self) -> Attempt {
+        let (_, told) = self.take_answer();
+        self.land(Outcome::Cancelled, told)
+    }
+
+    /// What it has cost so far.
+    pub(crate) fn cost(&self) -> Option<Cost> {
+        self.seat.candidate.price.as_ref()?.cost(&self.answer.response().usage)
+    }
+
+    fn take_answer(&mut self) -> (Response, Told) {
+        let answer = take(&mut self.answer);
+        let finished = answer.is_finished();
+        let response = answer.into_response();
+        let told = Told { usage: response.usage, request_id: response.request_id.clone(), finished };
+        (response, told)
+    }
+
+    fn failed(&self, error: Error) -> Outcome {
+        let error = self.named(error);
+        match error.category() {
+            Category::Backpressure => Outcome::DeferredBackpressure(error),
+            // The adapter looked at the request more closely than its capabilities tell, and nothing was sent.
+            Category::Terminal
+                if error.kind() == ErrorKind::Unsupported && self.progress.stage() == Stage::Prepare =>
+            {
+                Outcome::PreemptedUnsupported(error)
+            }
+            Category::Transient | Category::Terminal => Outcome::Failed(error),
+        }
+    }
+
+    fn named(&self, error: Error) -> Error {
+        if error.model_key().is_some() { error } else { error.with_model_key(Arc::clone(&self.seat.key)) }
+    }
+
+    fn land(&mut self, outcome: Outcome, told: Told) -> Attempt {
+        self.landed = true;
+        self.settle(&outcome, &told.usage);
+        let attempt = self.attempt(outcome, told);
+        observer::tell(&*self.run.shared.observer, &attempt);
+        attempt
+    }
+
+    /// Tells breaker and limiter. Neither call blocks.
+    fn settle(&mut self, outcome: &Outcome, usage: &Usage) {
+        // First, so that the connection is given up before anyone is told that the attempt is over.
+        self.events = None;
+        if let Some(permit) = self.permit.take() {
+            permit.settle(verdict(outcome));
+        }
+        if let Some(mut slot) = self.slot.take()
+            && self.dispatched.is_some()
+            && self.progress.stage() == Stage::Sent
+        {
+            slot.dispatched();
+            slot.settle(&actual(usage));
+        }
+        if let Some(pause) = error_of(outcome).and_then(pause_after) {
+            self.seat.quota.defer(pause);
+        }
+    }
+
+    fn attempt(&self, outcome: Outcome, told: Told) -> Attempt {
+        let seat = &self.seat;
+        let usage = (!told.usage.is_unknown()).then_some(told.usage);
+        let price = seat.candidate.price.as_ref();
+        let preempted = matches!(outcome, Outcome::PreemptedUnsupported(_));
+        Attempt {
+            model_key: Arc::clone(&seat.key),
+            provider: Arc::clone(&seat.provider),
+            model_id: Arc::clone(&seat.model),
+            request_id: told.request_id.or_else(|| error_of(&outcome)?.request_id().map(str::to_owned)),
+            ordinal: self.ordinal,
+            launch: self.launch,
+            fallback_eligible: self.run.policy().lets_pass(&outcome),
+            outcome,
+            phase: self.phase(told.finished).filter(|_| !preempted),
+            start: self.begun.duration_since(self.run.started),
+            first_token: self.first_token,
+            latency: self.dispatched.unwrap_or(self.begun).elapsed(),
+            cost: usage.as_ref().zip(price).and_then(|(usage, price)| price.cost(usage)),
+            usage,
+            degraded: self.degraded,
+        }
+    }
+
+    fn phase(&self, finished: bool) -> Option<Phase> {
+        self.dispatched?;
+        Some(match self.progress.stage() {
+            Stage::Prepare => Phase::Prepare,
+            Stage::Connect => Phase::Connect,
+            Stage::Sent if !self.streamed => Phase::Response,
+            Stage::Sent if self.first_token.is_some() || finished => Phase::Stream,
+            Stage::Sent => Phase::FirstToken,
+        })
+    }
+}
+
+/// However a flight ends that nobody waits for any more, it is visible, and neutral for the breaker.
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.landed {
+            let (_, told) = self.take_answer();
+            self.land(Outcome::Cancelled, told);
+        }
+    }
+}
+
+fn error_of(outcome: &Outcome) -> Option<&Error> {
+    match outcome {
+        Outcome::DeferredBackpressure(error)
+        | Outcome::Failed(error)
+        | Outcome::Interrupted { error, .. } => Some(error),
+        _ => None,
+    }
+}
+
+/// What an outcome says of the candidate's health.
+fn verdict(outcome: &Outcome) -> Verdict {
+    match outcome {
+        Outcome::Success(_) => Verdict::Success,
+        // Reasoning used up the budget: the request's doing.
+        Outcome::Empty { finish_reason: FinishReason::Length } => Verdict::Neutral,
+        Outcome::Empty { .. } => Verdict::Failure,
+        outcome if error_of(outcome).is_some_and(Error::blames_model) => Verdict::Failure,
+        _ => Verdict::Neutral,
+    }
+}
+
+/// How long a failure asks to be left alone.
+fn pause_after(error: &Error) -> Option<Duration> {
+    match error.kind() {
+        ErrorKind::QuotaExhausted => Some(error.retry_after().unwrap_or(QUOTA_PAUSE)),
+        _ => error.retry_after(),
+    }
+}
+
+/// What a call that went out did cost its limiter.
+fn actual(usage: &Usage) -> limiter::Cost {
+    let mut cost = limiter::Cost::REQUEST;
+    cost.input_tokens = usage.input_tokens;
+    cost.output_tokens = usage.output_tokens;
+    cost
+}

@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod attempt;
+mod call;
+mod candidate;
+mod client;
+mod failover;
+mod fan_out;
+mod flight;
+mod money;
+mod observer;
+mod policy;
+mod report;
+mod run;
+mod stream;
+mod timeouts;
+
+pub use attempt::{Attempt, Launch, Outcome, Phase};
+pub use call::{Call, InputError};
+pub use candidate::{Candidate, StreamMode};
+pub use circuit_breaker;
+pub use client::{ClientBuilder, ResilientClient};
+pub use llm_protocol;
+pub use money::{Cost, Price};
+pub use observer::Observer;
+pub use policy::{Policy, Step};
+pub use report::{Ended, NoAnswer, Quorum, QuorumPolicy, Report, SCHEMA, Strategy};
+pub use stream::{FailoverStream, StreamError};
+pub use timeouts::Timeouts;

@@ -1,0 +1,161 @@
+//! What a failover does after an attempt: a pure decision, made from data.
+
+use std::time::Duration;
+
+use llm_protocol::{Category, Clock, Error, ErrorKind};
+
+use crate::attempt::{Attempt, Outcome};
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// There is an answer.
+    Finish,
+    /// The same candidate again, after a pause.
+    Retry(Duration),
+    /// The next candidate.
+    Advance,
+    /// No other candidate would help, or none shall be asked.
+    Stop,
+    /// The caller's time is up.
+    OutOfTime,
+}
+
+/// When a failover moves on, tries again, or stops.
+///
+/// By default it tries nothing twice and moves on after everything but a model's [refusal](ErrorKind::Refusal):
+/// whether to ask another vendor what one model declined to answer is for the caller to decide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    stop_on: Vec<ErrorKind>,
+    retries: u32,
+    retry_timeouts: bool,
+    wait_out: Duration,
+    backoff: Duration,
+    backoff_cap: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            stop_on: vec![ErrorKind::Refusal],
+            retries: 0,
+            retry_timeouts: false,
+            wait_out: Duration::ZERO,
+            backoff: Duration::from_millis(250),
+            backoff_cap: Duration::from_secs(8),
+        }
+    }
+}
+
+impl Policy {
+    /// Moves on after everything, as the Python package keel-llm-reliability does.
+    pub fn keel() -> Self {
+        Self { stop_on: Vec::new(), ..Self::default() }
+    }
+
+    /// Stops on a wrong credential, a missing permission, an unknown model and any unknown error, as the Python
+    /// package robust-llm-chain does: these want a person, not another vendor.
+    pub fn robust() -> Self {
+        let stop_on = vec![
+            ErrorKind::Authentication,
+            ErrorKind::Permission,
+            ErrorKind::ModelNotFound,
+            ErrorKind::Other,
+        ];
+        Self { stop_on, ..Self::default() }
+    }
+
+    /// Stops after an error of this kind. Backpressure and transient errors always move on.
+    pub fn stop_on(mut self, kind: ErrorKind) -> Self {
+        if !self.stop_on.contains(&kind) {
+            self.stop_on.push(kind);
+        }
+        self
+    }
+
+    /// Moves on after an error of this kind.
+    pub fn advance_on(mut self, kind: ErrorKind) -> Self {
+        self.stop_on.retain(|stopping| *stopping != kind);
+        self
+    }
+
+    /// Tries the same candidate again after a transient error, at most this often. Timeouts are left out: asking a
+    /// silent route again multiplies the wait.
+    pub fn transient_retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Has timeouts tried again too.
+    pub fn retry_timeouts(mut self, yes: bool) -> Self {
+        self.retry_timeouts = yes;
+        self
+    }
+
+    /// Waits for a throttling provider when its own hint is no longer than this, in place of moving on. Such waits
+    /// count as [retries](Self::transient_retries).
+    pub fn wait_out_backpressure(mut self, longest: Duration) -> Self {
+        self.wait_out = longest;
+        self
+    }
+
+    /// Sets the pause before a retry: a random part of `first`, doubled with every retry, at most `cap`. Full jitter,
+    /// after "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. Default 250 ms and 8 s.
+    pub fn backoff(mut self, first: Duration, cap: Duration) -> Self {
+        self.backoff = first;
+        self.backoff_cap = cap;
+        self
+    }
+
+    /// What comes after `attempt`, when its candidate has been retried `retried` times before. `jitter` in 0..1 is
+    /// the random part of a pause.
+    pub fn after(&self, attempt: &Attempt, retried: u32, jitter: f64) -> Step {
+        match &attempt.outcome {
+            Outcome::Success(_) => Step::Finish,
+            Outcome::Interrupted { .. } | Outcome::Cancelled => Step::Stop,
+            Outcome::Failed(error) if error.kind() == ErrorKind::Timeout(Clock::Total) => Step::OutOfTime,
+            outcome if !self.lets_pass(outcome) => Step::Stop,
+            Outcome::Failed(error) | Outcome::DeferredBackpressure(error)
+                if retried < self.retries && self.worth_retrying(error) =>
+            {
+                Step::Retry(self.pause(error, retried, jitter))
+            }
+            _ => Step::Advance,
+        }
+    }
+
+    /// Whether another candidate may be asked after this.
+    pub(crate) fn lets_pass(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Failed(error) => {
+                error.category() != Category::Terminal || !self.stop_on.contains(&error.kind())
+            }
+            Outcome::Success(_) | Outcome::Interrupted { .. } | Outcome::Cancelled => false,
+            _ => true,
+        }
+    }
+
+    fn worth_retrying(&self, error: &Error) -> bool {
+        let kind = match error.kind() {
+            ErrorKind::Timeout(_) => self.retry_timeouts,
+            kind => match kind.category() {
+                Category::Transient => true,
+                Category::Backpressure => error.retry_after().is_some_and(|hint| hint <= self.wait_out),
+                Category::Terminal => false,
+            },
+        };
+        kind && error.should_retry() != Some(false)
+    }
+
+    fn pause(&self, error: &Error, retried: u32, jitter: f64) -> Duration {
+        let widest = self.backoff.saturating_mul(2_u32.saturating_pow(retried)).min(self.backoff_cap);
+        let backoff = widest.mul_f64(jitter.clamp(0.0, 1.0));
+        // Never earlier than the provider asked for.
+        error.retry_after().map_or(backoff, |hint| backoff.max(hint))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! What a strategy returns: every attempt, and what came of them.
+
+mod no_answer;
+mod quorum;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_protocol::{Response, Usage};
+use serde::{Deserialize, Serialize};
+
+pub use self::no_answer::NoAnswer;
+pub use self::quorum::{Quorum, QuorumPolicy};
+use crate::attempt::{Attempt, Outcome};
+use crate::money::Cost;
+
+/// The version of the report's JSON. It changes when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+
+/// Which strategy was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Strategy {
+    /// One good answer.
+    Failover,
+    /// Several answers.
+    FanOut,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ended {
+    /// One candidate answered.
+    Answered,
+    /// Every candidate was tried, and none answered.
+    Exhausted,
+    /// An error that the policy does not move on from.
+    Stopped,
+    /// The time of the whole call was up.
+    TotalTimeout,
+    /// Nobody was asked: every candidate's circuit is open or its limit reached.
+    Unavailable,
+    /// Nobody was asked: the shared store was not available, and was told to refuse then.
+    StoreUnavailable,
+    /// The answer was cut after a part of it had reached the caller.
+    Interrupted,
+    /// Enough candidates answered.
+    QuorumMet,
+    /// Not enough candidates answered.
+    QuorumNotMet,
+}
+
+impl Ended {
+    pub(crate) const fn describe(self) -> &'static str {
+        match self {
+            Self::Answered | Self::QuorumMet => "answered",
+            Self::Exhausted => "no candidate answered",
+            Self::Stopped => "stopped: the policy does not move on from this error",
+            Self::TotalTimeout => "the time of the whole call was up",
+            Self::Unavailable => "every candidate is unavailable for now",
+            Self::StoreUnavailable => "the shared store is not available",
+            Self::Interrupted => "the answer was cut",
+            Self::QuorumNotMet => "too few candidates answered",
+        }
+    }
+}
+
+/// What a strategy returns, on success and on failure alike. As JSON it has a schema version and goes both ways; it
+/// never holds a prompt or a credential.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "wire::Wire", into = "wire::Wire")]
+pub struct Report {
+    strategy: Strategy,
+    ended: Ended,
+    attempts: Vec<Attempt>,
+    quorum: Option<Quorum>,
+    elapsed: Duration,
+}
+
+impl Report {
+    pub(crate) fn new(
+        strategy: Strategy,
+        ended: Ended,
+        attempts: Vec<Attempt>,
+        quorum: Option<Quorum>,
+        elapsed: Duration,
+    ) -> Self {
+        Self { strategy, ended, attempts, quorum, elapsed }
+    }
+
+    /// Which strategy was called.
+    pub fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
+    /// How it ended.
+    pub fn ended(&self) -> Ended {
+        self.ended
+    }
+
+    /// Whether there is an answer, or were enough of them.
+    pub fn succeeded(&self) -> bool {
+        matches!(self.ended, Ended::Answered | Ended::QuorumMet)
+    }
+
+    /// Whether something did not go as it should, although there may be an answer: some attempt failed, was preempted
+    /// or deferred.
+    pub fn degraded(&self) -> bool {
+        let fine = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Success(_) | Outcome::Cancelled);
+        !self.attempts.iter().all(fine)
+    }
+
+    /// Every attempt, in order; of a `fan_out` in the order of the candidates.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// The answer of a `failover`.
+    pub fn response(&self) -> Option<&Response> {
+        match self.strategy {
+            Strategy::Failover => self.responses().next().map(|(_, response)| response),
+            Strategy::FanOut => None,
+        }
+    }
+
+    /// Every answer with the candidate that gave it, in the order of the attempts.
+    pub fn responses(&self) -> impl Iterator<Item = (&Arc<str>, &Response)> {
+        self.attempts.iter().filter_map(|attempt| Some((&attempt.model_key, attempt.response()?)))
+    }
+
+    /// What reached the caller of an answer that was cut.
+    pub fn partial(&self) -> Option<&Response> {
+        self.attempts.iter().find_map(|attempt| match &attempt.outcome {
+            Outcome::Interrupted { partial, .. } => Some(partial),
+            _ => None,
+        })
+    }
+
+    /// How many answers were wanted and how many came, of a `fan_out`.
+    pub fn quorum(&self) -> Option<&Quorum> {
+        self.quorum.as_ref()
+    }
+
+    /// Tokens of all attempts together, as far as their providers told.
+    pub fn usage(&self) -> Usage {
+        sum_usage(&self.attempts)
+    }
+
+    /// What all attempts cost together, one sum for each currency. Empty without prices.
+    pub fn cost(&self) -> Vec<Cost> {
+        Cost::sum(self.attempts.iter().filter_map(|attempt| attempt.cost.as_ref()))
+    }
+
+    /// How long the call took.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// When asking again makes sense: the earliest that any candidate is available again, when all of them were
+    /// unavailable or throttled.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let unavailable = |attempt: &Attempt| {
+            matches!(
+                attempt.outcome,
+                Outcome::PreemptedOpen { .. }
+                    | Outcome::PreemptedLimited { .. }
+                    | Outcome::PreemptedUnsupported(_)
+                    | Outcome::DeferredBackpressure(_)
+            )
+        };
+        let all = self.attempts.iter().all(unavailable);
+        all.then(|| self.attempts.iter().filter_map(Attempt::retry_after).min()).flatten()
+    }
+
+    /// The answer of a `failover`, or of a `fan_out` the first in the candidates' order.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAnswer`], which carries this report.
+    pub fn into_result(mut self) -> Result<Response, NoAnswer> {
+        let answer = self.attempts.iter().position(Attempt::succeeded).filter(|_| self.succeeded());
+        match answer.map(|at| self.attempts.swap_remove(at).outcome) {
+            Some(Outcome::Success(response)) => Ok(response),
+            _ => Err(NoAnswer::new(self)),
+        }
+    }
+}
+
+pub(crate) fn sum_usage(attempts: &[Attempt]) -> Usage {
+    let mut sum = Usage::default();
+    attempts.iter().filter_map(|attempt| attempt.usage.as_ref()).for_each(|usage| sum.add(usage));
+    sum
+}
+
+#[cfg(test)]
+mod tests;

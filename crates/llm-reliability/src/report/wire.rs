@@ -1,0 +1,258 @@
+//! The report as JSON: responses stand beside the trail, each in one place.
+
+use std::time::Duration;
+
+use llm_protocol::{Error, FinishReason, Response, Usage};
+use serde::{Deserialize, Serialize};
+
+use super::{Ended, Quorum, Report, SCHEMA, Strategy};
+use crate::attempt::{Attempt, Launch, Outcome, Phase};
+use crate::money::Cost;
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Wire {
+    schema: u32,
+    strategy: Strategy,
+    ended: Ended,
+    #[serde(default, skip_deserializing)]
+    succeeded: bool,
+    #[serde(default, skip_deserializing)]
+    degraded: bool,
+    quorum: Option<Quorum>,
+    response: Option<Answer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    responses: Option<Vec<Answer>>,
+    /// Only of an answer that was cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partial: Option<Answer>,
+    attempts: Vec<WireAttempt>,
+    #[serde(default, skip_deserializing)]
+    usage: Usage,
+    #[serde(default, skip_deserializing)]
+    cost: Vec<Cost>,
+    elapsed_ms: f64,
+    #[serde(default, skip_deserializing)]
+    retry_after_ms: Option<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    model_key: String,
+    #[serde(flatten)]
+    response: Response,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireAttempt {
+    model_key: String,
+    provider: String,
+    model_id: String,
+    request_id: Option<String>,
+    ordinal: u32,
+    launch: Launch,
+    outcome: String,
+    phase: Option<Phase>,
+    start_ms: f64,
+    first_token_ms: Option<f64>,
+    latency_ms: f64,
+    error: Option<Error>,
+    /// Of a preempted attempt: when its candidate is available again. Errors have a hint of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<f64>,
+    /// Only of an empty answer: others tell it with the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finish_reason: Option<FinishReason>,
+    usage: Option<Usage>,
+    cost: Option<Cost>,
+    fallback_eligible: bool,
+    degraded: bool,
+}
+
+/// Why a report could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WireError {
+    #[error("schema {0} is not the one that this version reads, {SCHEMA}")]
+    Schema(u32),
+    #[error("unknown outcome `{0}`")]
+    Outcome(String),
+    #[error("a {0} attempt without its {1}")]
+    Missing(&'static str, &'static str),
+    #[error("more answers than successful attempts")]
+    StrayAnswer,
+    #[error("not a duration: {0} ms")]
+    Duration(f64),
+}
+
+impl From<Report> for Wire {
+    fn from(report: Report) -> Self {
+        let (succeeded, degraded) = (report.succeeded(), report.degraded());
+        let (usage, cost, retry_after) = (report.usage(), report.cost(), report.retry_after());
+        let mut answers = Vec::new();
+        let mut partial = None;
+        let mut attempts = Vec::with_capacity(report.attempts.len());
+        for attempt in report.attempts {
+            let (wire, kept) = WireAttempt::split(attempt);
+            attempts.push(wire);
+            match kept {
+                Some(Kept::Whole(answer)) => answers.push(answer),
+                Some(Kept::Partial(answer)) => partial = Some(answer),
+                None => {}
+            }
+        }
+        let (response, responses) = match report.strategy {
+            Strategy::Failover => (answers.pop(), None),
+            Strategy::FanOut => (None, Some(answers)),
+        };
+        Self {
+            schema: SCHEMA,
+            strategy: report.strategy,
+            ended: report.ended,
+            succeeded,
+            degraded,
+            quorum: report.quorum,
+            response,
+            responses,
+            partial,
+            attempts,
+            usage,
+            cost,
+            elapsed_ms: to_ms(report.elapsed),
+            retry_after_ms: retry_after.map(to_ms),
+        }
+    }
+}
+
+impl TryFrom<Wire> for Report {
+    type Error = WireError;
+
+    fn try_from(wire: Wire) -> Result<Self, WireError> {
+        if wire.schema != SCHEMA {
+            return Err(WireError::Schema(wire.schema));
+        }
+        let mut answers = wire.response.into_iter().chain(wire.responses.into_iter().flatten());
+        let mut partial = wire.partial;
+        let attempts: Result<Vec<_>, _> =
+            wire.attempts.into_iter().map(|attempt| attempt.join(&mut answers, &mut partial)).collect();
+        let attempts = attempts?;
+        if answers.next().is_some() || partial.is_some() {
+            return Err(WireError::StrayAnswer);
+        }
+        Ok(Self {
+            strategy: wire.strategy,
+            ended: wire.ended,
+            attempts,
+            quorum: wire.quorum,
+            elapsed: from_ms(wire.elapsed_ms)?,
+        })
+    }
+}
+
+enum Kept {
+    Whole(Answer),
+    Partial(Answer),
+}
+
+impl WireAttempt {
+    /// The attempt, and the answer that stands elsewhere.
+    fn split(attempt: Attempt) -> (Self, Option<Kept>) {
+        let model_key = attempt.model_key.to_string();
+        let answer = |response| Answer { model_key: model_key.clone(), response };
+        let outcome = attempt.outcome.as_str().to_owned();
+        let (mut error, mut kept, mut retry_after, mut finish_reason) = (None, None, None, None);
+        match attempt.outcome {
+            Outcome::Success(response) => kept = Some(Kept::Whole(answer(response))),
+            Outcome::PreemptedOpen { retry_after: after }
+            | Outcome::PreemptedLimited { retry_after: after } => {
+                retry_after = after;
+            }
+            Outcome::PreemptedUnsupported(cause)
+            | Outcome::DeferredBackpressure(cause)
+            | Outcome::Failed(cause) => {
+                error = Some(cause);
+            }
+            Outcome::Empty { finish_reason: reason } => finish_reason = Some(reason),
+            Outcome::Interrupted { error: cause, partial } => {
+                error = Some(cause);
+                kept = Some(Kept::Partial(answer(partial)));
+            }
+            Outcome::Cancelled => {}
+        }
+        let wire = Self {
+            model_key,
+            provider: attempt.provider.to_string(),
+            model_id: attempt.model_id.to_string(),
+            request_id: attempt.request_id,
+            ordinal: attempt.ordinal,
+            launch: attempt.launch,
+            outcome,
+            phase: attempt.phase,
+            start_ms: to_ms(attempt.start),
+            first_token_ms: attempt.first_token.map(to_ms),
+            latency_ms: to_ms(attempt.latency),
+            error,
+            retry_after_ms: retry_after.map(to_ms),
+            finish_reason,
+            usage: attempt.usage,
+            cost: attempt.cost,
+            fallback_eligible: attempt.fallback_eligible,
+            degraded: attempt.degraded,
+        };
+        (wire, kept)
+    }
+
+    fn join(
+        self,
+        answers: &mut impl Iterator<Item = Answer>,
+        partial: &mut Option<Answer>,
+    ) -> Result<Attempt, WireError> {
+        let retry_after = self.retry_after_ms.map(from_ms).transpose()?;
+        let error = self.error;
+        let need = |name, error: Option<Error>| error.ok_or(WireError::Missing(name, "error"));
+        let whole = |name, answer: Option<Answer>| {
+            answer.map(|answer| answer.response).ok_or(WireError::Missing(name, "answer"))
+        };
+        let outcome = match self.outcome.as_str() {
+            "success" => Outcome::Success(whole("successful", answers.next())?),
+            "preempted_open" => Outcome::PreemptedOpen { retry_after },
+            "preempted_limited" => Outcome::PreemptedLimited { retry_after },
+            "preempted_unsupported" => Outcome::PreemptedUnsupported(need("preempted", error)?),
+            "deferred_backpressure" => Outcome::DeferredBackpressure(need("deferred", error)?),
+            "empty" => Outcome::Empty {
+                finish_reason: self.finish_reason.ok_or(WireError::Missing("empty", "finish reason"))?,
+            },
+            "failed" => Outcome::Failed(need("failed", error)?),
+            "interrupted" => Outcome::Interrupted {
+                error: need("interrupted", error)?,
+                partial: whole("interrupted", partial.take())?,
+            },
+            "cancelled" => Outcome::Cancelled,
+            other => return Err(WireError::Outcome(other.to_owned())),
+        };
+        Ok(Attempt {
+            model_key: self.model_key.into(),
+            provider: self.provider.into(),
+            model_id: self.model_id.into(),
+            request_id: self.request_id,
+            ordinal: self.ordinal,
+            launch: self.launch,
+            outcome,
+            phase: self.phase,
+            start: from_ms(self.start_ms)?,
+            first_token: self.first_token_ms.map(from_ms).transpose()?,
+            latency: from_ms(self.latency_ms)?,
+            usage: self.usage,
+            cost: self.cost,
+            fallback_eligible: self.fallback_eligible,
+            degraded: self.degraded,
+        })
+    }
+}
+
+/// Milliseconds with their fraction; a double holds nanoseconds exactly for three months.
+fn to_ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn from_ms(ms: f64) -> Result<Duration, WireError> {
+    Duration::try_from_secs_f64(ms / 1000.0).map_err(|_| WireError::Duration(ms))
+}

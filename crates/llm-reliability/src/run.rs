@@ -1,0 +1,139 @@
+//! One call while it runs: what all its attempts share.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuit_breaker::{Circuit, Quota};
+use llm_protocol::Request;
+use tokio::time::{Instant, sleep_until};
+
+use crate::attempt::{Attempt, Launch};
+use crate::call::{Call, InputError};
+use crate::candidate::Candidate;
+use crate::flight::{Flight, Landing, Until};
+use crate::observer::Observer;
+use crate::policy::{Policy, Step};
+use crate::report::{Ended, Quorum, Report, Strategy};
+use crate::timeouts::{Limits, Timeouts, deadline};
+
+/// A candidate with what is looked up once for it: its circuit, its quota, its names.
+pub(crate) struct Seat {
+    pub(crate) candidate: Candidate,
+    pub(crate) circuit: Circuit,
+    pub(crate) quota: Quota,
+    pub(crate) key: Arc<str>,
+    pub(crate) provider: Arc<str>,
+    pub(crate) model: Arc<str>,
+}
+
+/// What a client holds, and every call of it shares.
+pub(crate) struct Shared {
+    pub(crate) seats: Vec<Arc<Seat>>,
+    pub(crate) policy: Policy,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+/// One call while it runs.
+pub(crate) struct Run {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) request: Request,
+    pub(crate) started: Instant,
+    /// When the whole call is over, where it has such a limit.
+    pub(crate) total: Option<Instant>,
+    strategy: Strategy,
+    timeouts: Timeouts,
+    policy: Option<Policy>,
+}
+
+impl Run {
+    pub(crate) fn new(shared: &Arc<Shared>, call: Call, strategy: Strategy) -> Result<Arc<Self>, InputError> {
+        if call.request.is_empty() {
+            return Err(InputError::EmptyRequest);
+        }
+        let started = Instant::now();
+        let timeouts = call.timeouts.or(&shared.timeouts);
+        let total = timeouts.total.or_else(|| match strategy {
+            Strategy::Failover => {
+                let attempts = shared.seats.iter().map(|seat| limits(&call.timeouts, seat, shared).attempt);
+                Some(Timeouts::total_of(attempts))
+            }
+            Strategy::FanOut => None,
+        });
+        Ok(Arc::new(Self {
+            shared: Arc::clone(shared),
+            request: call.request,
+            started,
+            total: total.map(|total| deadline(started, total)),
+            strategy,
+            timeouts: call.timeouts,
+            policy: call.policy,
+        }))
+    }
+
+    pub(crate) fn limits(&self, seat: &Seat) -> Limits {
+        limits(&self.timeouts, seat, &self.shared)
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        self.policy.as_ref().unwrap_or(&self.shared.policy)
+    }
+
+    /// What comes after this attempt.
+    pub(crate) fn after(&self, attempt: &Attempt, retried: u32) -> Step {
+        self.policy().after(attempt, retried, fastrand::f64())
+    }
+
+    /// Sleeps, unless the call would be over by then. Says whether it slept.
+    pub(crate) async fn pause(&self, pause: Duration) -> bool {
+        let wake = deadline(Instant::now(), pause);
+        let fits = self.total.is_none_or(|total| wake < total);
+        if fits {
+            sleep_until(wake).await;
+        }
+        fits
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.total.is_some_and(|total| Instant::now() >= total)
+    }
+
+    /// One attempt, from admission to its commit point.
+    pub(crate) async fn attempt(
+        self: &Arc<Self>,
+        seat: &Arc<Seat>,
+        ordinal: usize,
+        launch: Launch,
+        until: Until,
+    ) -> Landing {
+        let mut flight = Flight::new(self, seat, ordinal, launch);
+        match flight.fly(until).await {
+            Ok(()) if until == Until::FirstToken && flight.has_token() => {
+                Landing::Committed(Box::new(flight))
+            }
+            Ok(()) => Landing::Landed(flight.finish()),
+            Err(cause) => Landing::Landed(flight.fail(cause)),
+        }
+    }
+
+    pub(crate) fn report(&self, ended: Ended, attempts: Vec<Attempt>, quorum: Option<Quorum>) -> Report {
+        Report::new(self.strategy, ended, attempts, quorum, self.started.elapsed())
+    }
+}
+
+fn limits(call: &Timeouts, seat: &Seat, shared: &Shared) -> Limits {
+    call.or(&seat.candidate.timeouts).or(&shared.timeouts).limits()
+}
+
+/// Polls `future` with what is left of a deadline that may not be there. `None` when the deadline came first.
+pub(crate) async fn within<T>(limit: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    // Most of these are ready at once; a timer is made only for those that are not.
+    let first = poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await;
+    match (first, limit) {
+        (std::task::Poll::Ready(value), _) => Some(value),
+        (std::task::Poll::Pending, Some(limit)) => tokio::time::timeout_at(limit, future).await.ok(),
+        (std::task::Poll::Pending, None) => Some(future.await),
+    }
+}

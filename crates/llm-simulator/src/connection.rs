@@ -1,0 +1,167 @@
+//! One connection: reads a request, finds what it gets, performs it, and again.
+
+use std::{io, sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    select,
+    time::timeout,
+};
+
+use crate::{
+    behaviour::Behaviour,
+    exchange::Exchange,
+    fault::Pace,
+    http::{self, Request, Unread},
+    out::{Framing, Out},
+    perform::{Ending, perform},
+    received::{Ended, Received},
+    state::{Chosen, Shared},
+    wire::{Route, route},
+};
+
+/// How long and how much is read of a request that has been refused, so that the client sees the refusal before it
+/// sees the connection closed.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
+
+/// Serves a connection until either side closes it.
+pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+    let connection = Connected::new(shared);
+    // Small writes are the point of several behaviours.
+    let _ = stream.set_nodelay(true);
+    let mut buffer = Vec::new();
+    loop {
+        let (mut read, mut write) = stream.split();
+        let request = match http::read_request(&mut read, &mut write, &mut buffer).await {
+            Ok(request) => request,
+            Err(Unread::Gone) => return,
+            Err(Unread::Refused(status, why)) => return refuse(read, write, status, why).await,
+        };
+        let keep_alive = request.keep_alive;
+        let ending = answer(&connection, request, read, write, &mut buffer).await;
+        match ending {
+            Some(Ending::Complete) if keep_alive => {}
+            Some(Ending::Reset) => {
+                let _ = stream.set_zero_linger();
+                return;
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Answers one request; `None` when the client went away.
+async fn answer(
+    connection: &Connected,
+    request: Request,
+    mut read: ReadHalf<'_>,
+    write: WriteHalf<'_>,
+    buffer: &mut Vec<u8>,
+) -> Option<Ending> {
+    let keep_alive = request.keep_alive;
+    let (mut open, exchange) = connection.begin(request);
+    let mut out = Out::new(write, exchange.behaviour.pace);
+    let ending = select! {
+        // What has been written whole is complete, even if the client was quick to leave.
+        biased;
+        ending = perform(&exchange, keep_alive, &mut out) => ending.ok(),
+        () = http::gone(&mut read, buffer) => None,
+    };
+    open.ended = match &ending {
+        Some(Ending::Complete) => Ended::Completed,
+        Some(Ending::Closed | Ending::Reset) => Ended::Cut,
+        None => Ended::Disconnected,
+    };
+    if matches!(ending, Some(Ending::Closed)) {
+        let _ = out.shut().await;
+    }
+    ending
+}
+
+/// Says why this is no request, and closes.
+async fn refuse(mut read: ReadHalf<'_>, write: WriteHalf<'_>, status: u16, why: &str) {
+    let mut out = Out::new(write, Pace::Whole);
+    let answered: io::Result<()> = async {
+        let headers = [("content-type", "text/plain"), ("connection", "close")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        out.head(status, &headers, Framing::Length(why.len())).await?;
+        out.send(why.as_bytes()).await?;
+        out.shut().await
+    }
+    .await;
+    if answered.is_ok() {
+        // Closing with unread bytes would reset the connection, and the client would never see the answer.
+        let _ = timeout(LINGER, http::discard(&mut read, LINGER_BYTES)).await;
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Connected {
+    number: u64,
+    shared: Arc<Shared>,
+}
+
+impl Connected {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { number: shared.connected(), shared }
+    }
+
+    /// Makes of a request what it gets, and takes it into the log.
+    fn begin(&self, request: Request) -> (OpenRequest, Exchange) {
+        let (wire, route) =
+            route(&request.method, &request.target, request.header("anthropic-version").is_some());
+        let body: Option<Value> = serde_json::from_slice(&request.body).ok();
+        let bytes = request.body.len();
+        let mut exchange = Exchange::new(wire, route);
+        let (model, refused) = exchange.read(body.as_ref());
+        let received = Received {
+            number: 0,
+            connection: self.number,
+            model,
+            wire,
+            method: request.method,
+            path: request.target,
+            streamed: exchange.call.streamed,
+            body: body.unwrap_or_default(),
+            ended: Ended::Open,
+            headers: request.headers,
+        };
+        let (number, chosen) = self.shared.begin(received, bytes);
+        let open = OpenRequest { number, ended: Ended::Disconnected, shared: Arc::clone(&self.shared) };
+        exchange.number = number;
+        exchange.behaviour = match (refused, chosen) {
+            (Some((404, why)), _) => Behaviour::status(404).error_code("unknown_url").error_message(why),
+            (Some((status, why)), _) => Behaviour::status(status).error_message(why),
+            (None, Chosen::Refused(why)) => Behaviour::status(400).error_message(why),
+            (None, Chosen::Behaviour(behaviour)) => *behaviour,
+        };
+        if route == Route::Models {
+            exchange.models = self.shared.models();
+        }
+        (open, exchange)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.shared.disconnected();
+    }
+}
+
+/// Counts a request as open for as long as it lives, even if the simulator is stopped meanwhile.
+struct OpenRequest {
+    number: u64,
+    ended: Ended,
+    shared: Arc<Shared>,
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.shared.end(self.number, self.ended);
+    }
+}

@@ -1,0 +1,103 @@
+//! One request and what it is to get: the wire format with all that it needs to know.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::{
+    answer::Answer,
+    behaviour::Behaviour,
+    simulator::Simulator,
+    wire::{Call, Codec, Reply, Route, Wire},
+};
+
+/// Everything that is known when a request is about to be answered.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) wire: Wire,
+    pub(crate) route: Route,
+    pub(crate) call: Call,
+    pub(crate) behaviour: Behaviour,
+    pub(crate) number: u64,
+    /// For the list of models.
+    pub(crate) models: Vec<String>,
+    created: u64,
+}
+
+impl Exchange {
+    pub(crate) fn new(wire: Wire, route: Route) -> Self {
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let call = Call { model: String::new(), streamed: false, usage: false };
+        Self { wire, route, call, behaviour: Behaviour::default(), number: 0, models: Vec::new(), created }
+    }
+
+    /// Reads the body: the model to count the request under, and a status with a reason if it is not answerable.
+    pub(crate) fn read(&mut self, body: Option<&Value>) -> (String, Option<(u16, String)>) {
+        let named = body.and_then(|body| body.get("model")).and_then(Value::as_str).unwrap_or_default();
+        match (self.route, body) {
+            (Route::Models, _) => (Simulator::MODELS.to_owned(), None),
+            (Route::Unknown, _) => {
+                (named.to_owned(), Some((404, "there is nothing at this path".to_owned())))
+            }
+            (Route::WrongMethod, _) => {
+                (named.to_owned(), Some((405, "wrong method for this path".to_owned())))
+            }
+            (Route::Answer, None) => (String::new(), Some((400, "the body is no JSON".to_owned()))),
+            (Route::Answer, Some(body)) => match self.codec().read(body) {
+                Err(why) => (named.to_owned(), Some((400, why))),
+                Ok(call) => {
+                    let model = call.model.clone();
+                    self.call = call;
+                    (model, None)
+                }
+            },
+        }
+    }
+
+    pub(crate) fn codec(&self) -> &'static dyn Codec {
+        self.wire.codec()
+    }
+
+    /// Unique for the request, and easy to find in the log.
+    fn unique(&self) -> String {
+        format!("sim{:x}{:012}", self.created, self.number)
+    }
+
+    pub(crate) fn answer_id(&self) -> String {
+        self.codec().answer_id(&self.unique())
+    }
+
+    /// The model that the answer names: the one asked for without its directives.
+    pub(crate) fn model(&self) -> &str {
+        let asked = self.call.model.as_str();
+        let asked = asked.split_once('!').map_or(asked, |(model, _)| model);
+        self.behaviour.model_id.as_deref().unwrap_or(asked)
+    }
+
+    pub(crate) fn reply<'a>(&'a self, id: &'a str, answer: &'a Answer) -> Reply<'a> {
+        Reply { id, created: self.created, model: self.model(), answer, usage: self.call.usage }
+    }
+
+    /// The vendor's headers, then those of the behaviour, which replace them.
+    pub(crate) fn headers(&self, status: u16, content_type: &str, keep_alive: bool) -> Vec<(String, String)> {
+        let (id_name, id) = self.codec().request_id(&self.unique());
+        let mut headers =
+            vec![("content-type".to_owned(), content_type.to_owned()), (id_name.to_owned(), id)];
+        let vendor = self.codec().headers(status);
+        headers.extend(vendor.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        if !keep_alive {
+            headers.push(("connection".to_owned(), "close".to_owned()));
+        }
+        for (name, value) in &self.behaviour.headers {
+            headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            headers.push((name.clone(), value.clone()));
+        }
+        headers
+    }
+
+    /// The vendor's error envelope for a status.
+    pub(crate) fn error(&self, status: u16) -> String {
+        let (_, id) = self.codec().request_id(&self.unique());
+        self.codec().error(status, &self.behaviour.error, self.model(), &id)
+    }
+}

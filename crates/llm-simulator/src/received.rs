@@ -1,0 +1,93 @@
+//! What the simulator remembers of a request.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::{http::find, wire::Wire};
+
+/// Headers that carry credentials; their values are kept out of `Debug`.
+const SECRET: [&str; 7] = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    "cookie",
+];
+
+/// One request, as it came in, and how it ended.
+///
+/// A request is received once its head and body have been read whole; whatever is less is no request.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Received {
+    /// Numbers the requests of a simulator from zero.
+    pub number: u64,
+    /// Numbers the connection it came on, from zero: requests with the same number shared a connection.
+    pub connection: u64,
+    /// The model as the client named it, directives included; [`Simulator::MODELS`](crate::Simulator::MODELS) for
+    /// the list of models; empty if none was named.
+    pub model: String,
+    /// The wire format of the path.
+    pub wire: Wire,
+    /// The HTTP method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// Whether a stream was asked for.
+    pub streamed: bool,
+    /// The body; null if there was none or it was no JSON.
+    pub body: Value,
+    /// How it ended.
+    pub ended: Ended,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Received {
+    /// The first value of a header, whatever the case of its name. Credentials are not masked here.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    /// All headers in the order in which they came. Credentials are not masked here.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.headers().map(|(name, value)| {
+            let secret = SECRET.iter().any(|known| known.eq_ignore_ascii_case(name));
+            (name, if secret { "***" } else { value })
+        });
+        f.debug_struct("Received")
+            .field("number", &self.number)
+            .field("connection", &self.connection)
+            .field("model", &self.model)
+            .field("wire", &self.wire)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("streamed", &self.streamed)
+            .field("headers", &shown.collect::<Vec<_>>())
+            .field("body", &self.body)
+            .field("ended", &self.ended)
+            .finish()
+    }
+}
+
+/// How a request ended, seen from the simulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ended {
+    /// It is being answered, or the simulator stalls.
+    Open,
+    /// Everything that was to be said has been written, errors included.
+    Completed,
+    /// The simulator cut the connection, as the behaviour asked.
+    Cut,
+    /// The client went away before the end.
+    Disconnected,
+}
