@@ -1,1 +1,31 @@
-//! Adapters from llm-protocol to the wire formats of language-model vendors, over reqwest.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod adapter;
+#[cfg(feature = "anthropic")]
+mod anthropic;
+mod base_url;
+mod builder;
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+mod encode;
+mod failure;
+mod hints;
+mod http;
+#[cfg(feature = "openai")]
+mod openai;
+#[cfg(all(test, feature = "anthropic", feature = "openai"))]
+mod replay;
+mod sse;
+mod stream;
+mod vendor;
+
+pub use adapter::Adapter;
+#[cfg(feature = "anthropic")]
+pub use anthropic::{Anthropic, AnthropicAdapter};
+pub use builder::{BuildError, Builder};
+pub use http::HttpClient;
+#[cfg(feature = "openai")]
+pub use openai::{OpenAi, OpenAiAdapter, TokenLimitField};
+/// The HTTP client in [`HttpClient`]'s signatures.
+pub use reqwest;
+pub use vendor::Vendor;

@@ -98,7 +98,7 @@ async fn a_leaked_probe_loses_its_slot_and_its_say() {
     fail(&circuit, 3);
     advance(COOLDOWN).await;
     std::mem::forget(circuit.admit().await.unwrap());
-    advance(HOLD - Duration::from_secs(1)).await;
+    advance(Duration::from_secs(599)).await;
     assert!(circuit.admit().await.is_err());
     let slow = {
         advance(Duration::from_secs(1)).await;
@@ -142,7 +142,7 @@ async fn late_results_change_nothing() {
 async fn a_result_from_before_the_key_was_forgotten_changes_nothing() {
     let breaker = Arc::new(InProcessBreaker::new(Settings::default().max_keys(1)));
     let circuit = Circuit::new(breaker.clone(), "key");
-    let mut late: Vec<_> = (0..4).map(|_| admit(&circuit)).collect();
+    let late: Vec<_> = (0..4).map(|_| admit(&circuit)).collect();
     fail(&circuit, 3);
     advance(COOLDOWN).await;
     admit(&circuit).settle(Verdict::Success);
@@ -156,7 +156,9 @@ async fn a_result_from_before_the_key_was_forgotten_changes_nothing() {
     admit(&other).settle(Verdict::Success);
     assert_eq!(breaker.tracked_keys(), 0);
 
-    late.drain(..).for_each(|permit| permit.settle(Verdict::Failure));
+    for permit in late {
+        permit.settle(Verdict::Failure);
+    }
     assert_eq!((circuit.status().await.state, breaker.tracked_keys()), (State::Closed, 0));
     fail(&circuit, 3);
     assert_eq!(circuit.status().await.state, State::Open, "a forgotten key opens as ever");
@@ -166,21 +168,31 @@ async fn a_result_from_before_the_key_was_forgotten_changes_nothing() {
 async fn only_keys_in_trouble_cost_memory_and_their_number_is_bounded() {
     let breaker = Arc::new(InProcessBreaker::new(Settings::default().max_keys(200)));
     let circuits: Vec<_> = (0..1000).map(|key| Circuit::new(breaker.clone(), format!("key {key}"))).collect();
-    circuits.iter().for_each(|circuit| admit(circuit).settle(Verdict::Success));
+    for circuit in &circuits {
+        admit(circuit).settle(Verdict::Success);
+    }
     assert_eq!(breaker.tracked_keys(), 0);
-    circuits.iter().for_each(|circuit| fail(circuit, 3));
+    for circuit in &circuits {
+        fail(circuit, 3);
+    }
     let tracked = breaker.tracked_keys();
     assert!((150..=200).contains(&tracked), "{tracked}");
     let open = circuits.iter().filter(|circuit| at_once(circuit.status()).state == State::Open).count();
     assert_eq!(open, tracked, "the others go through untracked");
-    circuits.iter().for_each(|circuit| drop(at_once(circuit.admit())));
+    for circuit in &circuits {
+        drop(at_once(circuit.admit()));
+    }
 
     advance(COOLDOWN).await;
-    circuits.iter().for_each(|circuit| admit(circuit).settle(Verdict::Success));
+    for circuit in &circuits {
+        admit(circuit).settle(Verdict::Success);
+    }
     assert_eq!(breaker.tracked_keys(), tracked, "remembered, to tell late results apart");
     advance(HOLD).await;
     for _ in 0..2 {
-        circuits.iter().for_each(|circuit| admit(circuit).settle(Verdict::Success));
+        for circuit in &circuits {
+            admit(circuit).settle(Verdict::Success);
+        }
     }
     assert_eq!(breaker.tracked_keys(), 0, "swept in passing");
 }
@@ -196,7 +208,9 @@ async fn keel_admits_everyone_while_half_open() {
     assert_eq!(circuit.status().await.state, State::Open, "one failure reopens");
     advance(COOLDOWN).await;
     let deciding = circuit.admit().await.unwrap();
-    probes.drain(..).for_each(|probe| probe.settle(Verdict::Success));
+    for probe in probes {
+        probe.settle(Verdict::Success);
+    }
     assert_eq!(circuit.status().await.state, State::HalfOpen, "successes of the state before");
     deciding.settle(Verdict::Success);
     assert_eq!(circuit.status().await.state, State::Closed, "one success closes");

@@ -69,7 +69,9 @@ async fn a_hint_is_cut() {
 async fn keys_are_apart_and_their_number_is_bounded() {
     let limiter = Arc::new(HintLimiter::default().max_keys(100));
     let quotas: Vec<_> = (0..300).map(|key| Quota::new(limiter.clone(), key.to_string())).collect();
-    quotas.iter().for_each(|quota| quota.defer(seconds(10)));
+    for quota in &quotas {
+        quota.defer(seconds(10));
+    }
     assert_eq!(limiter.tracked_keys(), 100);
     assert!(rest(&quotas[0]).await.is_some() && rest(&quotas[299]).await.is_none());
     advance(seconds(10)).await;

@@ -182,9 +182,9 @@ fn drop_everywhere<T, E, F: Future<Output = Result<T, E>>>(admit: impl Fn(Arc<Re
             let remote = Remote::new(DELAY, served_at, 1);
             let ready = poll_and_drop(admit(remote.clone()), polls);
             if backwards {
-                remote.serve_backwards()
+                remote.serve_backwards();
             } else {
-                remote.serve()
+                remote.serve();
             }
             assert_eq!(remote.leases(), 0, "dropped after {polls} polls, served at {served_at}, {backwards}");
             let asked = usize::from(polls > 0);

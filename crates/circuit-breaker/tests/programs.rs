@@ -117,7 +117,7 @@ async fn run(seed: u64) -> [usize; 3] {
     let circuits: Vec<_> = (0..KEYS).map(|key| Circuit::new(breaker.clone(), key.to_string())).collect();
     let mut models: Vec<_> = (0..KEYS).map(|_| Model::new(&settings)).collect();
     let mut held: Vec<Held> = Vec::new();
-    let mut states = [0; 3];
+    let mut visits = [0; 3];
     // Some programs fail rarely, so that keys stay closed and are forgotten.
     let failures = random.u8(1..9);
     for step in 0..1500 {
@@ -169,18 +169,18 @@ async fn run(seed: u64) -> [usize; 3] {
                     "seed {seed}, step {step}: probes out"
                 );
             }
-            states[model.state as usize] += 1;
+            visits[model.state as usize] += 1;
         }
     }
-    states
+    visits
 }
 
 #[tokio::test(start_paused = true)]
 async fn random_programs_agree_with_the_model() {
     let mut seen = [0; 3];
     for seed in 0..60 {
-        for (sum, states) in seen.iter_mut().zip(run(seed).await) {
-            *sum += states;
+        for (sum, visits) in seen.iter_mut().zip(run(seed).await) {
+            *sum += visits;
         }
     }
     assert!(seen.iter().all(|steps| *steps > 10_000), "every state was visited: {seen:?}");

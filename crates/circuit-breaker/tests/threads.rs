@@ -24,29 +24,33 @@ fn never_more_probes_than_the_bound() {
     for bound in [1, 3] {
         let circuit = circuit(InProcessBreaker::new(restless().probes(NonZeroU32::new(bound))));
         fail(&circuit, 1);
-        let (out, most, granted) = (AtomicU32::new(0), AtomicU32::new(0), AtomicUsize::new(0));
+        let (out, most) = (AtomicU32::new(0), AtomicU32::new(0));
         let start = Barrier::new(usize::try_from(THREADS).unwrap());
         thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     start.wait();
-                    for turn in 0..2000 {
+                    let mut granted = 0;
+                    while granted < 300 {
                         let Ok(probe) = at_once(circuit.admit()) else {
                             thread::yield_now();
                             continue;
                         };
                         assert!(probe.is_probe());
                         most.fetch_max(out.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        granted.fetch_add(1, Ordering::Relaxed);
+                        granted += 1;
                         thread::yield_now();
                         out.fetch_sub(1, Ordering::SeqCst);
-                        if turn % 2 == 0 { probe.settle(Verdict::Neutral) } else { drop(probe) }
+                        if granted % 2 == 0 {
+                            probe.settle(Verdict::Neutral);
+                        } else {
+                            drop(probe);
+                        }
                     }
                 });
             }
         });
         assert!(most.load(Ordering::SeqCst) <= bound, "{most:?} out at once");
-        assert!(granted.load(Ordering::Relaxed) >= 2000, "{granted:?}");
         let status = at_once(circuit.status());
         assert_eq!((status.state, status.probes), (State::HalfOpen, 0));
     }

@@ -2,6 +2,7 @@
 //!
 //! [`ScriptedModel`] is an adapter for tests: it answers, fails, waits, stalls, breaks off and panics as its
 //! [`Step`]s say, and writes down every [`Call`] that reached it. Waiting is `tokio::time`, so paused time works.
+//! [`contract`] is the other way round: what strategies expect of adapters, to be run against yours.
 //!
 //! ```
 //! use llm_protocol::testing::{Ending, ScriptedModel, Step};
@@ -24,6 +25,7 @@
 //! # }
 //! ```
 
+pub mod contract;
 mod log;
 mod model;
 mod plan;

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use circuit_breaker::{Cost, Permit, RejectReason, Slot};
-use futures::stream;
+use futures::{FutureExt, stream};
 use llm_protocol::{Clock, Error, ErrorKind, EventStream, Progress, ResponseBuilder, StreamEvent};
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ pub(crate) enum Until {
 }
 
 /// What became of an attempt at its commit point.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Landing {
     /// It is over.
     Landed(Attempt),
@@ -40,9 +41,15 @@ pub(crate) enum Landing {
 /// Why an attempt ends without an answer.
 pub(crate) enum Cause {
     /// It was not let out.
-    Preempted(Outcome),
+    Preempted(Box<Outcome>),
     /// It went out and failed.
     Error(Error),
+}
+
+impl Cause {
+    fn preempted(outcome: Outcome) -> Self {
+        Self::Preempted(Box::new(outcome))
+    }
 }
 
 impl From<Error> for Cause {
@@ -53,6 +60,7 @@ impl From<Error> for Cause {
 
 /// One attempt under way. However it ends, by an answer, an error, or by being dropped at any await point, its permit
 /// is settled once and its observer is told once.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of its own time")]
 pub(crate) struct Flight {
     run: Arc<Run>,
     seat: Arc<Seat>,
@@ -101,8 +109,13 @@ impl Flight {
         }
     }
 
-    /// From admission to the commit point.
+    /// From admission to the commit point. A panic on the way, in the adapter or in a store, is an error like others.
     pub(crate) async fn fly(&mut self, until: Until) -> Result<(), Cause> {
+        let flown = AssertUnwindSafe(self.advance(until)).catch_unwind().await;
+        flown.unwrap_or_else(|_panic| Err(panicked().into()))
+    }
+
+    async fn advance(&mut self, until: Until) -> Result<(), Cause> {
         self.admit().await?;
         self.open().await?;
         while let Some(event) = poll_fn(|cx| self.poll_event(cx)).await {
@@ -122,13 +135,13 @@ impl Flight {
         let capabilities = self.seat.candidate.adapter.capabilities();
         if let Some(missing) = capabilities.missing(&self.run.request) {
             let error = Error::unsupported(missing.as_str()).with_model_key(Arc::clone(&self.seat.key));
-            return Err(Cause::Preempted(Outcome::PreemptedUnsupported(error)));
+            return Err(Cause::preempted(Outcome::PreemptedUnsupported(error)));
         }
         let out_of_time = || Cause::Error(Error::timeout(Clock::Total));
         let permit = within(self.run.total, self.seat.circuit.admit()).await.ok_or_else(out_of_time)?;
         let permit = permit.map_err(|rejection| {
             self.degraded |= rejection.degraded || rejection.reason == RejectReason::StoreUnavailable;
-            Cause::Preempted(Outcome::PreemptedOpen { retry_after: rejection.retry_after })
+            Cause::preempted(Outcome::PreemptedOpen { retry_after: rejection.retry_after })
         })?;
         self.degraded |= permit.degraded();
         self.permit = Some(permit);
@@ -137,7 +150,7 @@ impl Flight {
             within(self.run.total, self.seat.quota.admit(Cost::REQUEST)).await.ok_or_else(out_of_time)?;
         let slot = slot.map_err(|limited| {
             self.degraded |= limited.degraded;
-            Cause::Preempted(Outcome::PreemptedLimited { retry_after: limited.retry_after })
+            Cause::preempted(Outcome::PreemptedLimited { retry_after: limited.retry_after })
         })?;
         self.degraded |= slot.degraded();
         self.slot = Some(slot);
@@ -156,34 +169,31 @@ impl Flight {
         };
         self.streamed = streaming.is_some();
         meter.dispatch(now, self.streamed);
-        let events = match streaming {
-            Some(adapter) => meter.guard(adapter.stream(&run.request, progress)).await?,
-            None => {
-                let response = meter.guard(adapter.generate(&run.request, progress)).await?;
-                Box::pin(stream::iter(response.into_events().into_iter().map(Ok)))
-            }
+        let events: EventStream = if let Some(adapter) = streaming {
+            meter.guard(adapter.stream(&run.request, progress)).await?
+        } else {
+            let response = meter.guard(adapter.generate(&run.request, progress)).await?;
+            Box::pin(stream::iter(response.into_events().into_iter().map(Ok)))
         };
         self.events = Some(events);
         Ok(())
     }
 
     /// The next event, under the clocks. Ends after the terminal marker; a stream without one was cut.
-    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
         let Some(events) = &mut self.events else { return Poll::Ready(None) };
         if let Some(clock) = ready!(self.meter.poll_hard_limit(cx)) {
             return Poll::Ready(Some(Err(Error::timeout(clock))));
         }
-        let next = catch_unwind(AssertUnwindSafe(|| events.as_mut().poll_next(cx)));
-        match next {
-            Err(_panic) => Poll::Ready(Some(Err(panicked()))),
-            Ok(Poll::Pending) => self.meter.poll_expired(cx).map(|clock| Some(Err(Error::timeout(clock)))),
-            Ok(Poll::Ready(Some(Ok(event)))) => {
+        match events.as_mut().poll_next(cx) {
+            Poll::Pending => self.meter.poll_expired(cx).map(|clock| Some(Err(Error::timeout(clock)))),
+            Poll::Ready(Some(Ok(event))) => {
                 self.note(&event);
                 Poll::Ready(Some(Ok(event)))
             }
-            Ok(Poll::Ready(Some(Err(error)))) => Poll::Ready(Some(Err(error))),
-            Ok(Poll::Ready(None)) if self.answer.is_finished() => Poll::Ready(None),
-            Ok(Poll::Ready(None)) => {
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(None) if self.answer.is_finished() => Poll::Ready(None),
+            Poll::Ready(None) => {
                 let error = Error::new(ErrorKind::Truncated, "the stream ended without its terminal marker");
                 Poll::Ready(Some(Err(error)))
             }
@@ -208,7 +218,8 @@ impl Flight {
         self.handed_out = true;
         match self.held.pop_front() {
             Some(event) => Poll::Ready(Some(Ok(event))),
-            None => self.poll_event(cx),
+            None => catch_unwind(AssertUnwindSafe(|| self.poll_event(cx)))
+                .unwrap_or_else(|_panic| Poll::Ready(Some(Err(panicked())))),
         }
     }
 

@@ -59,9 +59,6 @@ pub(crate) async fn read_request(
             buffer.drain(..length);
             break request;
         }
-        if buffer.len() > MAX_HEAD {
-            return Err(Unread::Refused(431, "the head of the request is too large"));
-        }
         more(socket, buffer).await?;
     };
     let length = body_length(&request)?;
@@ -102,8 +99,9 @@ fn parse_head(buffer: &[u8]) -> Result<Option<(Request, usize)>, Unread> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     let length = match head.parse(buffer) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
+        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
+        Ok(httparse::Status::Partial) if buffer.len() <= MAX_HEAD => return Ok(None),
+        Ok(_) => return Err(Unread::Refused(431, "the head of the request is too large")),
         Err(httparse::Error::TooManyHeaders) => return Err(Unread::Refused(431, "too many headers")),
         Err(_) => return Err(Unread::Refused(400, "this is no HTTP/1.1 request")),
     };

@@ -12,6 +12,8 @@ const BETWEEN_BYTES: Duration = Duration::from_millis(1);
 /// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
+    /// There is no body.
+    Empty,
     Length(usize),
     Chunked,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Out<'a> {
 
 impl<'a> Out<'a> {
     pub(crate) fn new(socket: WriteHalf<'a>, pace: Pace) -> Self {
-        Self { socket, pace, framing: Framing::Length(0) }
+        Self { socket, pace, framing: Framing::Empty }
     }
 
     pub(crate) async fn head(
@@ -40,6 +42,7 @@ impl<'a> Out<'a> {
         lines
             .extend(headers.iter().map(|(name, value)| format!("{}: {}", printable(name), printable(value))));
         lines.push(match framing {
+            Framing::Empty => "\r\n".to_owned(),
             Framing::Length(length) => format!("content-length: {length}\r\n\r\n"),
             Framing::Chunked => "transfer-encoding: chunked\r\n\r\n".to_owned(),
         });
@@ -67,6 +70,7 @@ impl<'a> Out<'a> {
             }
             let last = last && number + 1 == count;
             match self.framing {
+                Framing::Empty => {}
                 Framing::Length(_) => self.socket.write_all(piece).await?,
                 Framing::Chunked => self.socket.write_all(&chunk(piece, last)).await?,
             }

@@ -34,7 +34,7 @@ pub(crate) enum Ending {
 /// Answers a request as its behaviour says.
 pub(crate) async fn perform(exchange: &Exchange, keep_alive: bool, out: &mut Out<'_>) -> io::Result<Ending> {
     let behaviour = &exchange.behaviour;
-    sleep(behaviour.delay).await;
+    pause(behaviour.delay).await;
     match behaviour.opening {
         Opening::Stall => return pending().await,
         Opening::Reset => return Ok(Ending::Reset),
@@ -52,6 +52,7 @@ pub(crate) async fn perform(exchange: &Exchange, keep_alive: bool, out: &mut Out
         return response.error(behaviour.status, behaviour.status).await;
     }
     match exchange.route {
+        _ if behaviour.status == 204 => response.whole(204, JSON, b"").await,
         Route::Models => {
             let models = exchange.codec().models(&exchange.models);
             response.whole(behaviour.status, JSON, models.as_bytes()).await
@@ -87,7 +88,10 @@ impl Response<'_, '_> {
     /// A body that is known from its start.
     async fn whole(&mut self, status: u16, content_type: &str, body: &[u8]) -> io::Result<Ending> {
         // These have no body by definition.
-        let body = if matches!(status, 204 | 304) { &[][..] } else { body };
+        if matches!(status, 204 | 304) {
+            self.head(status, content_type, Framing::Empty).await?;
+            return Ok(Ending::Complete);
+        }
         self.head(status, content_type, Framing::Length(body.len())).await?;
         self.out.send_last(body).await?;
         Ok(Ending::Complete)
@@ -171,7 +175,7 @@ impl Response<'_, '_> {
     pub(crate) async fn wait(&mut self, time: Option<Duration>, keep_alive: &str) -> io::Result<()> {
         let over = async {
             match time {
-                Some(time) => sleep(time).await,
+                Some(time) => pause(time).await,
                 None => pending().await,
             }
         };
@@ -189,6 +193,13 @@ impl Response<'_, '_> {
             // Outside of the `select`, or the end of the wait could cut it in half.
             self.out.send(keep_alive.as_bytes()).await?;
         }
+    }
+}
+
+/// Even the shortest sleep takes a tick of the timer; no delay takes no time.
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
     }
 }
 

@@ -88,6 +88,6 @@ pub enum Ended {
     Completed,
     /// The simulator cut the connection, as the behaviour asked.
     Cut,
-    /// The client went away before the end.
+    /// The client went away before the end. One that closes only its sending side counts as gone, too.
     Disconnected,
 }

@@ -14,8 +14,9 @@ use crate::{
 /// How many requests are remembered, and how many bytes their bodies may have together.
 const MAX_LOG: usize = 10_000;
 const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;
-/// How many names of models are told apart.
+/// How many names of models are told apart, and how long they may be.
 const MAX_MODELS: usize = 10_000;
+const MAX_MODEL_NAME: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -166,6 +167,9 @@ impl State {
     }
 
     fn choose(&mut self, name: &str) -> Chosen {
+        if name.len() > MAX_MODEL_NAME {
+            return Chosen::Refused(format!("the name of the model has more than {MAX_MODEL_NAME} bytes"));
+        }
         if self.models.len() >= MAX_MODELS && !self.models.contains_key(name) {
             return Chosen::Refused(format!("the simulator tells at most {MAX_MODELS} models apart"));
         }
@@ -195,7 +199,7 @@ impl State {
 mod tests {
     use serde_json::Value;
 
-    use super::{Ended, MAX_LOG, Received, Shared};
+    use super::{Chosen, Ended, MAX_LOG, MAX_MODEL_NAME, MAX_MODELS, Received, Shared};
     use crate::Wire;
 
     fn request(model: &str) -> Received {
@@ -227,6 +231,20 @@ mod tests {
         shared.end(first, Ended::Cut); // forgotten, which must do no harm
         assert_eq!(shared.open_requests(), 0);
         assert!(shared.requests(Some("m")).iter().all(|request| request.ended == Ended::Completed));
+    }
+
+    #[test]
+    fn the_names_of_models_are_bounded() {
+        let shared = Shared::new();
+        for number in 0..MAX_MODELS {
+            let (_, chosen) = shared.begin(request(&number.to_string()), 0);
+            assert!(matches!(chosen, Chosen::Behaviour(_)));
+        }
+        assert!(matches!(shared.begin(request("one more"), 0).1, Chosen::Refused(_)));
+        assert!(matches!(shared.begin(request("0"), 0).1, Chosen::Behaviour(_)));
+        let shared = Shared::new();
+        assert!(matches!(shared.begin(request(&"m".repeat(MAX_MODEL_NAME + 1)), 0).1, Chosen::Refused(_)));
+        assert_eq!(shared.received_total(), 1);
     }
 
     #[test]

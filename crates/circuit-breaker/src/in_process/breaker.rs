@@ -97,9 +97,11 @@ impl InProcessBreaker {
         self.sweep_if_due(&mut place);
         let forgotten = self.forgotten.load(Ordering::Acquire);
         if place.get().is_none() {
-            let counts = verdict == Verdict::Failure && admitted >= forgotten;
             // The clock is read once more only where there is no room.
-            if !counts || !place.insert(Machine::new(forgotten), |machine| self.keep(machine, self.now())) {
+            let add = |place: &mut Place<'_, _>| {
+                place.insert(Machine::new(forgotten), |machine| self.keep(machine, self.now()))
+            };
+            if verdict != Verdict::Failure || !add(&mut place) {
                 return;
             }
         }

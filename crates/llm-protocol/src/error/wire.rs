@@ -29,11 +29,16 @@ impl Serialize for Error {
             category: self.category(),
             status: self.status(),
             code: self.code().map(str::to_owned),
-            retry_after_ms: self.retry_after().map(|delay| delay.as_secs_f64() * 1000.0),
+            retry_after_ms: self.retry_after().map(to_ms),
             message: self.message().to_owned(),
         }
         .serialize(serializer)
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a double holds nanoseconds exactly for three months")]
+fn to_ms(delay: Duration) -> f64 {
+    delay.as_nanos() as f64 / 1e6
 }
 
 /// The category is derived from the kind and not read back; a kind of a later version reads as `Other`.

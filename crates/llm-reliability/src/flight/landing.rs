@@ -1,6 +1,7 @@
 //! How a flight ends: the verdict to the breaker, the hint and the cost to the limiter, the attempt to the observer.
 
 use std::mem::take;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl Flight {
     pub(crate) fn fail(mut self, cause: Cause) -> Attempt {
         let (partial, told) = self.take_answer();
         let outcome = match cause {
-            Cause::Preempted(outcome) => outcome,
+            Cause::Preempted(outcome) => *outcome,
             Cause::Error(error) if self.handed_out => {
                 Outcome::Interrupted { error: self.named(error), partial }
             }
@@ -99,8 +100,10 @@ impl Flight {
 
     /// Tells breaker and limiter. Neither call blocks.
     fn settle(&mut self, outcome: &Outcome, usage: &Usage) {
-        // First, so that the connection is given up before anyone is told that the attempt is over.
-        self.events = None;
+        // First, so that the connection is given up before anyone is told that the attempt is over. An adapter that
+        // panics here takes nothing with it.
+        let events = self.events.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(events)));
         if let Some(permit) = self.permit.take() {
             permit.settle(verdict(outcome));
         }

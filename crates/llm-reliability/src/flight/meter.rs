@@ -1,15 +1,12 @@
 //! The clocks of one attempt.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
 use llm_protocol::{Clock, Error, StreamEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::panicked;
 use crate::timeouts::{Limits, deadline};
 
 /// When a deadline has passed, the stream is asked this often again before it is believed: bytes that lie in the
@@ -59,14 +56,14 @@ impl Meter {
         self.attempt = deadline(now, self.limits.attempt);
     }
 
-    /// Runs what opens the answer, under the clocks; a panic becomes an error.
+    /// Runs what opens the answer, under the clocks.
     pub(super) async fn guard<T>(
         &mut self,
         opening: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut opening = std::pin::pin!(AssertUnwindSafe(opening).catch_unwind());
+        let mut opening = std::pin::pin!(opening);
         std::future::poll_fn(|cx| match opening.as_mut().poll(cx) {
-            Poll::Ready(result) => Poll::Ready(result.unwrap_or_else(|_panic| Err(panicked()))),
+            Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => self.poll_expired(cx).map(|clock| Err(Error::timeout(clock))),
         })
         .await

@@ -1,1 +1,160 @@
-//! The report and its JSON.
+//! The report's JSON: the names as written, and both ways without loss.
+
+use std::time::Duration;
+
+use llm_protocol::{Clock, Error, ErrorKind, FinishReason, Response, Usage};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::attempt::{Launch, Phase};
+use crate::money::Price;
+
+fn attempt(outcome: Outcome) -> Attempt {
+    Attempt {
+        model_key: "anthropic:claude-x".into(),
+        provider: "anthropic".into(),
+        model_id: "claude-x".into(),
+        request_id: None,
+        ordinal: 0,
+        launch: Launch::Primary,
+        outcome,
+        phase: Some(Phase::FirstToken),
+        start: Duration::ZERO,
+        first_token: None,
+        latency: Duration::from_micros(15_000_200),
+        usage: None,
+        cost: None,
+        fallback_eligible: true,
+        degraded: false,
+    }
+}
+
+fn answered() -> Attempt {
+    let usage = Usage { input_tokens: Some(18), output_tokens: Some(27), ..Usage::default() };
+    let mut response = Response::new("…");
+    response.usage = usage;
+    response.model_id = Some("gpt-x-2026".into());
+    let price = Price::new("USD", "0.80".parse().unwrap(), "4.00".parse().unwrap());
+    Attempt {
+        model_key: "openai:gpt-x".into(),
+        provider: "openai".into(),
+        model_id: "gpt-x".into(),
+        ordinal: 1,
+        launch: Launch::Failover,
+        phase: Some(Phase::Stream),
+        first_token: Some(Duration::from_micros(480_500)),
+        usage: Some(usage),
+        cost: price.cost(&usage),
+        fallback_eligible: false,
+        ..attempt(Outcome::Success(response))
+    }
+}
+
+fn report(strategy: Strategy, ended: Ended, attempts: Vec<Attempt>) -> Report {
+    let quorum = (strategy == Strategy::FanOut).then(|| Quorum::of(QuorumPolicy::All, &attempts));
+    Report::new(strategy, ended, attempts, quorum, Duration::from_micros(15_480_700))
+}
+
+fn both_ways(report: &Report) -> Value {
+    let json = serde_json::to_value(report).unwrap();
+    let back: Report = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&back).unwrap(), json);
+    assert_eq!(format!("{back:?}"), format!("{report:?}"));
+    json
+}
+
+#[test]
+fn a_failover_is_written_as_documented() {
+    let timeout = attempt(Outcome::Failed(Error::timeout(Clock::FirstToken)));
+    let json = both_ways(&report(Strategy::Failover, Ended::Answered, vec![timeout, answered()]));
+    let expected = json!({
+        "schema": 1, "strategy": "failover", "ended": "answered", "succeeded": true, "degraded": true, "quorum": null,
+        "response": {
+            "text": "…", "model_key": "openai:gpt-x", "model_id": "gpt-x-2026", "finish_reason": "stop",
+            "usage": {"input_tokens": 18, "output_tokens": 27, "cache_read_tokens": null, "cache_write_tokens": null,
+                      "reasoning_tokens": null, "total_tokens": 45},
+            "tool_calls": []},
+        "usage": {"input_tokens": 18, "output_tokens": 27, "cache_read_tokens": null, "cache_write_tokens": null,
+                  "reasoning_tokens": null, "total_tokens": 45},
+        "cost": [{"currency": "USD", "input": "0.0000144", "output": "0.000108", "cache_read": "0",
+                  "cache_write": "0", "total": "0.0001224"}],
+        "elapsed_ms": 15480.7, "retry_after_ms": null});
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&json[key], value, "{key}");
+    }
+    let mut keys: Vec<_> = json.as_object().unwrap().keys().collect();
+    keys.retain(|key| *key != "attempts");
+    assert_eq!(keys.len(), expected.as_object().unwrap().len(), "{keys:?}");
+    let first = json!({
+        "model_key": "anthropic:claude-x", "provider": "anthropic", "model_id": "claude-x", "request_id": null,
+        "ordinal": 0, "launch": "primary", "outcome": "failed", "phase": "first_token", "start_ms": 0.0,
+        "first_token_ms": null, "latency_ms": 15000.2,
+        "error": {"kind": "timeout", "timeout": "first_token", "category": "transient", "status": null, "code": null,
+                  "retry_after_ms": null, "message": "no first token in time"},
+        "usage": null, "cost": null, "fallback_eligible": true, "degraded": false});
+    assert_eq!(json["attempts"][0], first);
+    assert_eq!(json["attempts"][1]["cost"], json["cost"][0]);
+    assert!(json["attempts"][1].get("response").is_none(), "an answer stands in one place");
+}
+
+#[test]
+fn a_fan_out_has_its_answers_beside_the_trail() {
+    let failed = attempt(Outcome::Failed(Error::new(ErrorKind::Server, "x")));
+    let json = both_ways(&report(Strategy::FanOut, Ended::QuorumMet, vec![answered(), failed, answered()]));
+    assert!(json["response"].is_null());
+    assert_eq!(json["responses"].as_array().unwrap().len(), 2);
+    assert_eq!(json["responses"][0]["model_key"], "openai:gpt-x");
+    assert_eq!(json["quorum"], json!({"policy": "all", "required": 1, "seats": 3, "answered": 2}));
+    assert_eq!((&json["succeeded"], &json["degraded"]), (&json!(true), &json!(true)));
+}
+
+#[test]
+fn every_outcome_survives_the_way_there_and_back() {
+    let second = Some(Duration::from_secs(1));
+    let error =
+        || Error::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_millis(1500));
+    let outcomes = [
+        Outcome::PreemptedOpen { retry_after: second },
+        Outcome::PreemptedLimited { retry_after: None },
+        Outcome::PreemptedUnsupported(Error::unsupported("tools")),
+        Outcome::DeferredBackpressure(error()),
+        Outcome::Empty { finish_reason: FinishReason::Length },
+        Outcome::Failed(Error::timeout(Clock::Total)),
+        Outcome::Interrupted {
+            error: Error::new(ErrorKind::Truncated, "cut"),
+            partial: Response::new("half"),
+        },
+        Outcome::Cancelled,
+    ];
+    for outcome in outcomes {
+        let json = both_ways(&report(Strategy::Failover, Ended::Exhausted, vec![attempt(outcome.clone())]));
+        assert_eq!(json["attempts"][0]["outcome"], outcome.as_str());
+        assert_eq!(json["partial"].is_object(), matches!(outcome, Outcome::Interrupted { .. }));
+    }
+}
+
+#[test]
+fn a_report_that_contradicts_itself_is_refused() {
+    let good = serde_json::to_value(report(Strategy::Failover, Ended::Answered, vec![answered()])).unwrap();
+    let broken = |change: fn(&mut Value)| {
+        let mut json = good.clone();
+        change(&mut json);
+        serde_json::from_value::<Report>(json).unwrap_err().to_string()
+    };
+    assert!(broken(|json| json["schema"] = json!(2)).contains("schema 2"));
+    assert!(broken(|json| json["response"] = Value::Null).contains("without its answer"));
+    assert!(broken(|json| json["attempts"] = json!([])).contains("more answers"));
+    assert!(broken(|json| json["attempts"][0]["outcome"] = json!("splendid")).contains("splendid"));
+    assert!(broken(|json| json["attempts"][0]["outcome"] = json!("failed")).contains("without its error"));
+    assert!(broken(|json| json["elapsed_ms"] = json!(-1.0)).contains("-1"));
+}
+
+#[test]
+fn debug_shows_no_answer() {
+    let report = report(
+        Strategy::Failover,
+        Ended::Answered,
+        vec![attempt(Outcome::Success(Response::new("marmalade")))],
+    );
+    assert!(!format!("{report:?}").contains("marmalade"));
+}

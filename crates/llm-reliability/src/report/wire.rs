@@ -249,8 +249,9 @@ impl WireAttempt {
 }
 
 /// Milliseconds with their fraction; a double holds nanoseconds exactly for three months.
+#[expect(clippy::cast_precision_loss, reason = "beyond three months a nanosecond more or less is no matter")]
 fn to_ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    duration.as_nanos() as f64 / 1e6
 }
 
 fn from_ms(ms: f64) -> Result<Duration, WireError> {

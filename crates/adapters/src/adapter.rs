@@ -1,0 +1,216 @@
+//! An adapter: a vendor's codec over the HTTP core.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use llm_protocol::{
+    Capabilities, Error, ErrorKind, EventStream, HealthStatus, ModelAdapter, Progress, Request, Response, Scrubber,
+    Stage, StreamingModelAdapter,
+};
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{StatusCode, Url};
+use tokio::time::Instant;
+
+use crate::base_url;
+use crate::failure::Failure;
+use crate::hints;
+use crate::http::{self, Announced, HttpClient, Reader};
+use crate::stream::{self, Shape};
+use crate::vendor::{Target, Vendor};
+
+/// The most bytes that are read of the explanation of a failure.
+const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// One model of one vendor over HTTP. Cloning is cheap.
+///
+/// Made by [`OpenAi::builder`](crate::OpenAi::builder) or [`Anthropic::builder`](crate::Anthropic::builder). Needs
+/// a tokio runtime. It keeps no clock but the one for connecting; dropping a call ends its request, closes the
+/// connection (on HTTP/2 resets the stream), and leaks nothing.
+pub struct Adapter<V> {
+    shared: Arc<Shared<V>>,
+}
+
+/// What the calls of an adapter share.
+pub(crate) struct Shared<V> {
+    pub(crate) vendor: V,
+    pub(crate) key: Arc<str>,
+    pub(crate) provider: String,
+    pub(crate) model: String,
+    pub(crate) base: Url,
+    pub(crate) url: Url,
+    pub(crate) health_url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) scrubber: Scrubber,
+    pub(crate) max_output_tokens: Option<u32>,
+    pub(crate) context_window: Option<u64>,
+    pub(crate) max_response_bytes: usize,
+    pub(crate) max_event_bytes: usize,
+    pub(crate) http: HttpClient,
+}
+
+impl<V: Vendor> Adapter<V> {
+    pub(crate) fn new(shared: Shared<V>) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+#[async_trait]
+impl<V: Vendor> ModelAdapter for Adapter<V> {
+    fn key(&self) -> &str {
+        &self.shared.key
+    }
+
+    fn provider(&self) -> &str {
+        &self.shared.provider
+    }
+
+    fn model(&self) -> &str {
+        &self.shared.model
+    }
+
+    fn capabilities(&self) -> Capabilities<'_> {
+        Capabilities::new().with_streaming(self).with_context_window(self.shared.context_window)
+    }
+
+    async fn generate(&self, request: &Request, progress: &Progress) -> Result<Response, Error> {
+        let head = self.shared.ask(request, false, progress).await?;
+        self.shared.whole(head).await
+    }
+
+    async fn health_check(&self) -> HealthStatus {
+        let start = Instant::now();
+        let result = self.shared.health().await;
+        HealthStatus::new(Arc::clone(&self.shared.key), start.elapsed(), result)
+    }
+}
+
+#[async_trait]
+impl<V: Vendor> StreamingModelAdapter for Adapter<V> {
+    async fn stream(&self, request: &Request, progress: &Progress) -> Result<EventStream, Error> {
+        let head = self.shared.ask(request, true, progress).await?;
+        let shape = Shape::of(head.headers()).map_err(|failure| self.shared.explain(failure, &head))?;
+        Ok(stream::open(Arc::clone(&self.shared), head, shape))
+    }
+}
+
+impl<V: Vendor> Shared<V> {
+    /// Sends a request; returns when the provider has accepted it.
+    async fn ask(&self, request: &Request, stream: bool, progress: &Progress) -> Result<reqwest::Response, Error> {
+        progress.enter(Stage::Prepare);
+        let target = Target {
+            provider: &self.provider,
+            model: &self.model,
+            max_output_tokens: self.max_output_tokens,
+        };
+        let named = |error: Error| error.with_model_key(Arc::clone(&self.key));
+        let body = self.vendor.encode(&target, request, stream).map_err(named)?;
+        let accept = if stream { "text/event-stream" } else { "application/json" };
+        let call = self
+            .http
+            .inner()
+            .post(self.url.clone())
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(header::ACCEPT, HeaderValue::from_static(accept))
+            .headers(self.headers.clone())
+            .body(reqwest::Body::wrap(Announced::new(body.into(), progress.clone())));
+        progress.enter(Stage::Connect);
+        let head = call.send().await;
+        let head = head.map_err(|fault| named(http::before_head(fault, progress.stage(), &self.scrubber)))?;
+        self.accepted(head).await
+    }
+
+    /// The response, if it is a success.
+    async fn accepted(&self, head: reqwest::Response) -> Result<reqwest::Response, Error> {
+        if head.status().is_success() {
+            return Ok(head);
+        }
+        let (status, headers) = (head.status(), head.headers().clone());
+        let body = Reader::new(head, MAX_ERROR_BYTES).collect_some().await;
+        let failure = self.vendor.failure(status.as_u16(), &body);
+        Err(self.refused(failure, status, &headers))
+    }
+
+    /// The error of an answer without success. Its headers are hints; those of a success are not, even when it
+    /// turns out to be none: providers send them with every answer.
+    fn refused(&self, mut failure: Failure, status: StatusCode, headers: &HeaderMap) -> Error {
+        failure.retry_after = hints::retry_after(headers, failure.retry_after, status, SystemTime::now());
+        let error = self.name(failure, request_id(headers)).with_status(status.as_u16());
+        match hints::should_retry(headers) {
+            Some(allowed) => error.with_should_retry(allowed),
+            None => error,
+        }
+    }
+
+    /// The error of an answer that began as a success.
+    fn explain(&self, failure: Failure, head: &reqwest::Response) -> Error {
+        self.name(failure, request_id(head.headers()))
+    }
+
+    /// The error of this failure, naming the model and the request.
+    pub(crate) fn name(&self, mut failure: Failure, request_id: Option<&str>) -> Error {
+        if let Some(id) = request_id {
+            failure.request_id = Some(id.to_owned());
+        }
+        failure.into_error(&self.scrubber).with_model_key(Arc::clone(&self.key))
+    }
+
+    async fn whole(&self, head: reqwest::Response) -> Result<Response, Error> {
+        let id = request_id(head.headers()).map(str::to_owned);
+        let body = Reader::new(head, self.max_response_bytes).collect(&self.scrubber).await;
+        let body = body.map_err(|error| self.during(error, id.as_deref()))?;
+        let mut response = self.vendor.decode(&body).map_err(|failure| self.name(failure, id.as_deref()))?;
+        response.request_id = id.or(response.request_id);
+        Ok(response)
+    }
+
+    /// The error of a connection that broke during an answer.
+    pub(crate) fn during(&self, error: Error, request_id: Option<&str>) -> Error {
+        let error = error.with_model_key(Arc::clone(&self.key));
+        match request_id {
+            Some(id) => error.with_request_id(self.scrubber.scrub(id)),
+            None => error,
+        }
+    }
+
+    async fn health(&self) -> Result<(), Error> {
+        let call = self.http.inner().get(self.health_url.clone()).headers(self.headers.clone());
+        let head = call.send().await.map_err(|fault| {
+            let error = http::before_head(fault, Stage::Sent, &self.scrubber);
+            error.with_model_key(Arc::clone(&self.key))
+        })?;
+        let head = self.accepted(head).await?;
+        let id = request_id(head.headers()).map(str::to_owned);
+        let body = Reader::new(head, self.max_response_bytes).collect(&self.scrubber).await;
+        let body = body.map_err(|error| self.during(error, id.as_deref()))?;
+        // A page where JSON should be comes from something else than the provider: a portal, a proxy.
+        match serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.name(Failure::not_json("the list of models", &error), id.as_deref())),
+        }
+    }
+}
+
+/// The provider's id of the request: `x-request-id` (OpenAI and most others) or `request-id` (Anthropic).
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    http::header(headers, "x-request-id").or_else(|| http::header(headers, "request-id")).filter(|id| !id.is_empty())
+}
+
+impl<V> Clone for Adapter<V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Without credentials, headers, and the query of the base URL.
+impl<V: fmt::Debug> fmt::Debug for Adapter<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adapter")
+            .field("key", &self.shared.key)
+            .field("provider", &self.shared.provider)
+            .field("model", &self.shared.model)
+            .field("base_url", &base_url::shown(&self.shared.base).as_str())
+            .finish_non_exhaustive()
+    }
+}

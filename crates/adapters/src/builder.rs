@@ -1,0 +1,239 @@
+//! Making an adapter: one builder for all vendors, with what only some of them know beside the codec.
+
+use std::fmt;
+use std::sync::Arc;
+
+use llm_protocol::{Scrubber, Secret};
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::adapter::{Adapter, Shared};
+use crate::base_url;
+use crate::http::HttpClient;
+use crate::vendor::Vendor;
+
+/// The most bytes of an answer, unless the user says otherwise.
+const MAX_RESPONSE_BYTES: usize = 64 << 20;
+
+/// The most bytes of one event of a stream, unless the user says otherwise. The largest in real traffic are inline
+/// images of a few megabytes.
+const MAX_EVENT_BYTES: usize = 8 << 20;
+
+/// Makes an adapter. Start with [`OpenAi::builder`](crate::OpenAi::builder) or
+/// [`Anthropic::builder`](crate::Anthropic::builder).
+#[derive(Clone)]
+pub struct Builder<V> {
+    pub(crate) vendor: V,
+    model: String,
+    provider: Option<String>,
+    key: Option<String>,
+    base_url: Option<String>,
+    allow_plain_http: bool,
+    api_key: Option<Secret>,
+    headers: Vec<(String, Secret)>,
+    max_output_tokens: Option<u32>,
+    context_window: Option<u64>,
+    max_response_bytes: usize,
+    max_event_bytes: usize,
+    http_client: Option<HttpClient>,
+}
+
+impl<V: Vendor> Builder<V> {
+    pub(crate) fn new(vendor: V, model: String) -> Self {
+        Self {
+            vendor,
+            model,
+            provider: None,
+            key: None,
+            base_url: None,
+            allow_plain_http: false,
+            api_key: None,
+            headers: Vec::new(),
+            max_output_tokens: None,
+            context_window: None,
+            max_response_bytes: MAX_RESPONSE_BYTES,
+            max_event_bytes: MAX_EVENT_BYTES,
+            http_client: None,
+        }
+    }
+
+    /// The credential. Without one none is sent, which is what some local hosts want.
+    pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Where the API is: what the vendor's own SDK calls its base URL. OpenAI's ends in `/v1`, Anthropic's does not;
+    /// a trailing slash makes no difference, and a query is kept. It must be https, or http on the loopback.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Allows plain http to other hosts than the loopback: credentials and prompts can then be read on the way.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.allow_plain_http = true;
+        self
+    }
+
+    /// The provider's name, for a host that speaks this vendor's format: `groq`, say. It is part of the default
+    /// key, and names the host's parameters in [`Request::extra`](llm_protocol::Request::extra).
+    pub fn provider(mut self, name: impl Into<String>) -> Self {
+        self.provider = Some(name.into());
+        self
+    }
+
+    /// Names the model in reports and on breakers; `provider:model` without it.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The most tokens that an answer may have, for requests that do not say. Without it nothing is sent where the
+    /// vendor allows that, and 4096 where it does not (Anthropic).
+    pub fn max_output_tokens(mut self, tokens: u32) -> Self {
+        self.max_output_tokens = Some(tokens);
+        self
+    }
+
+    /// The model's context window, in tokens, to declare in the capabilities.
+    pub fn context_window(mut self, tokens: u64) -> Self {
+        self.context_window = Some(tokens);
+        self
+    }
+
+    /// Adds a header to every request. It replaces one of the same name that the adapter would send; its value is
+    /// handled like a credential.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The most bytes of an answer, after decompression; beyond them the call fails with a `Protocol` error.
+    /// 64 MiB without it.
+    pub fn max_response_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_bytes = bytes;
+        self
+    }
+
+    /// The most bytes of one event of a stream; beyond them the call fails with a `Protocol` error. 8 MiB without
+    /// it.
+    pub fn max_event_bytes(mut self, bytes: usize) -> Self {
+        self.max_event_bytes = bytes;
+        self
+    }
+
+    /// The client to use; adapters with the same one share their connections. Without it the adapter makes its own.
+    pub fn http_client(mut self, client: impl Into<HttpClient>) -> Self {
+        self.http_client = Some(client.into());
+        self
+    }
+
+    /// The adapter. Sends nothing.
+    pub fn build(self) -> Result<Adapter<V>, BuildError> {
+        if self.model.trim().is_empty() {
+            return Err(BuildError::NoModel);
+        }
+        let base = base_url::parse(self.base_url.as_deref().unwrap_or(V::BASE_URL), self.allow_plain_http)?;
+        let http = match self.http_client {
+            Some(client) => client,
+            None => own_client(&base)?,
+        };
+        let headers = headers(&self.vendor, self.api_key.as_ref(), &self.headers)?;
+        let secrets = self.api_key.into_iter().chain(self.headers.into_iter().map(|(_, value)| value));
+        let provider = self.provider.unwrap_or_else(|| V::PROVIDER.to_owned());
+        let key = self.key.unwrap_or_else(|| format!("{provider}:{}", self.model));
+        Ok(Adapter::new(Shared {
+            vendor: self.vendor,
+            key: key.into(),
+            provider,
+            model: self.model,
+            url: base_url::join(&base, V::PATH),
+            health_url: base_url::join(&base, V::HEALTH_PATH),
+            base,
+            headers,
+            scrubber: Scrubber::new(secrets),
+            max_output_tokens: self.max_output_tokens,
+            context_window: self.context_window,
+            max_response_bytes: self.max_response_bytes,
+            max_event_bytes: self.max_event_bytes,
+            http,
+        }))
+    }
+}
+
+/// Without the base URL, which nobody has checked yet.
+impl<V: fmt::Debug> fmt::Debug for Builder<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("vendor", &self.vendor)
+            .field("model", &self.model)
+            .field("provider", &self.provider)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client of the adapter's own. It cannot speak https without a TLS feature: better said now than in every call.
+fn own_client(base: &Url) -> Result<HttpClient, BuildError> {
+    if base.scheme() == "https" && !cfg!(any(feature = "rustls", feature = "native-tls")) {
+        return Err(BuildError::NoTls);
+    }
+    HttpClient::new()
+}
+
+fn headers(
+    vendor: &impl Vendor,
+    key: Option<&Secret>,
+    further: &[(String, Secret)],
+) -> Result<HeaderMap, BuildError> {
+    if key.is_some_and(|key| value(key).is_none_or(|value| value.is_empty())) {
+        return Err(BuildError::ApiKey);
+    }
+    let own = vendor.headers(key);
+    let own = own.iter().map(|(name, value)| (*name, value));
+    let mut headers = HeaderMap::new();
+    for (name, secret) in own.chain(further.iter().map(|(name, value)| (name.as_str(), value))) {
+        let broken = || BuildError::Header(name.to_owned());
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| broken())?;
+        headers.insert(parsed, value(secret).ok_or_else(broken)?);
+    }
+    Ok(headers)
+}
+
+/// Marked sensitive, so that the HTTP stack does not print it and HTTP/2 does not index it.
+fn value(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret.expose()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Why an adapter cannot be made. Shows neither credentials nor the base URL, which may hold some.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The model's id is empty.
+    #[error("the model's id is empty")]
+    NoModel,
+    /// The base URL is no http or https URL.
+    #[error("the base URL is not valid: {0}")]
+    BaseUrl(&'static str),
+    /// The base URL holds a user name or a password.
+    #[error("the base URL holds a user name or a password: give credentials as such")]
+    UserInfo,
+    /// The base URL is plain http, and not to the loopback.
+    #[error("the base URL is plain http to a host that is not the loopback: use https, or allow plain http")]
+    PlainHttp,
+    /// The credential is empty, or holds characters that no header can carry (a line feed, say).
+    #[error("the credential is empty or holds characters that no header can carry")]
+    ApiKey,
+    /// The name or the value of this header cannot be sent.
+    #[error("the header {0:?} cannot be sent as it is")]
+    Header(String),
+    /// The base URL is https, and this build has no TLS.
+    #[error("this build has no TLS: enable the feature `rustls` or `native-tls`, or give an HTTP client")]
+    NoTls,
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be made")]
+    Client(#[source] Arc<reqwest::Error>),
+}

@@ -1,0 +1,100 @@
+//! What the encoders of all vendors share.
+
+use std::borrow::Cow;
+
+use llm_protocol::{Error, ErrorKind, Message, Part, Request, ResponseFormat, Role};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+/// The fields of a request body, in order, each of which the user's own parameters may replace.
+pub(crate) struct Fields<'a, M> {
+    map: M,
+    extra: Option<&'a Map<String, Value>>,
+}
+
+impl<'a, M: SerializeMap> Fields<'a, M> {
+    pub(crate) fn new<S>(serializer: S, extra: Option<&'a Map<String, Value>>) -> Result<Self, S::Error>
+    where
+        S: Serializer<SerializeMap = M, Error = M::Error>,
+    {
+        Ok(Self { map: serializer.serialize_map(None)?, extra })
+    }
+
+    /// Writes a field, unless the user's own parameters have it.
+    pub(crate) fn field(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Result<(), M::Error> {
+        if self.extra.is_some_and(|extra| extra.contains_key(name)) {
+            return Ok(());
+        }
+        self.map.serialize_entry(name, value)
+    }
+
+    /// Writes a field that may be unset.
+    pub(crate) fn optional(&mut self, name: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+        value.map_or(Ok(()), |value| self.field(name, &value))
+    }
+
+    /// Writes the user's own parameters.
+    pub(crate) fn end(mut self) -> Result<M::Ok, M::Error> {
+        for (name, value) in self.extra.into_iter().flatten() {
+            self.map.serialize_entry(name, value)?;
+        }
+        self.map.end()
+    }
+}
+
+/// Refuses what no codec of this crate carries yet, and what no vendor could make sense of.
+pub(crate) fn check(request: &Request) -> Result<(), Error> {
+    if request.is_empty() {
+        return Err(bad_request("the request asks nothing: no message says anything"));
+    }
+    if request.temperature.is_some_and(|temperature| !temperature.is_finite()) {
+        return Err(bad_request("the temperature is not a number"));
+    }
+    if request.uses_tools() || request.tool_choice.is_some() {
+        return Err(Error::unsupported("tools"));
+    }
+    match request.response_format {
+        None | Some(ResponseFormat::Text) => Ok(()),
+        Some(_) => Err(Error::unsupported("a response format")),
+    }
+}
+
+/// The user's own parameters for this provider. They may replace what the codec writes, but not what the answer's
+/// reading depends on.
+pub(crate) fn extra<'a>(
+    request: &'a Request,
+    provider: &str,
+    reserved: &[&str],
+) -> Result<Option<&'a Map<String, Value>>, Error> {
+    let extra = request.extra.get(provider);
+    match reserved.iter().find(|name| extra.is_some_and(|extra| extra.contains_key(**name))) {
+        Some(name) => Err(bad_request(&format!("the extra parameter {name} cannot be set: the request sets it"))),
+        None => Ok(extra),
+    }
+}
+
+/// A turn's text, its parts joined.
+pub(crate) fn text(message: &Message) -> Result<Cow<'_, str>, Error> {
+    if message.role == Role::Tool {
+        return Err(Error::unsupported("tools"));
+    }
+    let mut joined = Cow::Borrowed("");
+    for part in &message.content {
+        let Part::Text { text } = part else { return Err(Error::unsupported("parts other than text")) };
+        if joined.is_empty() {
+            joined = Cow::Borrowed(text);
+        } else {
+            joined.to_mut().push_str(text);
+        }
+    }
+    Ok(joined)
+}
+
+/// The body's bytes.
+pub(crate) fn bytes(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|_| bad_request("the request cannot be written as JSON"))
+}
+
+pub(crate) fn bad_request(message: &str) -> Error {
+    Error::new(ErrorKind::BadRequest, message)
+}

@@ -1,0 +1,114 @@
+//! When a provider says that it may be asked again, in the many ways in which providers say it.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+
+use crate::http::header;
+
+/// No hint is longer: who asks again after a day loses nothing, and a nonsensical number does not shut a model out
+/// for good. A number too large for any clock means "too long", not "no hint".
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bare numbers in reset headers are seconds; from here on (thirty years) they must be points in time.
+const EPOCH_LIKE: Duration = Duration::from_secs(1_000_000_000);
+
+/// How long the provider asks to be left alone, by a failure's headers and the hint in its body. The most exact hint
+/// wins: `retry-after-ms`, `retry-after` in seconds or as a date, the body, and on a 429 the headers that say when
+/// the exhausted limits are full again. What makes no sense is passed over.
+pub(crate) fn retry_after(
+    headers: &HeaderMap,
+    body: Option<Duration>,
+    status: StatusCode,
+    now: SystemTime,
+) -> Option<Duration> {
+    let milliseconds = || number(header(headers, "retry-after-ms")?, 1000.0);
+    let after = || {
+        let value = header(headers, "retry-after")?;
+        number(value, 1.0).or_else(|| date(value, now))
+    };
+    let resets = || if status == StatusCode::TOO_MANY_REQUESTS { reset(headers, now) } else { None };
+    milliseconds().or_else(after).or(body).or_else(resets).map(|delay| delay.min(LONGEST))
+}
+
+/// Whether the provider says that the same host may be asked again.
+pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
+    match header(headers, "x-should-retry")? {
+        value if value.eq_ignore_ascii_case("true") => Some(true),
+        value if value.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// Decimal digits with an optional fraction, in units of which `per_second` make a second. Signs, `nan`, `inf` and
+/// anything else are refused.
+pub(crate) fn number(text: &str, per_second: f64) -> Option<Duration> {
+    let plain = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value = plain.then(|| text.parse::<f64>().ok()).flatten()?;
+    Some(Duration::try_from_secs_f64(value / per_second).unwrap_or(Duration::MAX))
+}
+
+/// An HTTP date; one in the past means now.
+fn date(text: &str, now: SystemTime) -> Option<Duration> {
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+/// When the limit that was hit is full again: the latest of those that have nothing left, or of all where nobody
+/// says what is left. These headers come with every answer, so they mean something on a 429 only.
+fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let limits = || {
+        let open_ai = ["requests", "tokens"].map(|what| {
+            let left = header(headers, &format!("x-ratelimit-remaining-{what}"));
+            let reset = header(headers, &format!("x-ratelimit-reset-{what}")).and_then(span);
+            (left, reset)
+        });
+        let anthropic = ["requests", "tokens", "input-tokens", "output-tokens"].map(|what| {
+            let left = header(headers, &format!("anthropic-ratelimit-{what}-remaining"));
+            let reset = header(headers, &format!("anthropic-ratelimit-{what}-reset"));
+            (left, reset.and_then(|text| timestamp(text, now)))
+        });
+        open_ai.into_iter().chain(anthropic)
+    };
+    let used_up = limits().filter(|(left, _)| left.is_some_and(|left| number(left, 1.0) == Some(Duration::ZERO)));
+    used_up.filter_map(|(_, reset)| reset).max().or_else(|| limits().filter_map(|(_, reset)| reset).max())
+}
+
+/// A span as OpenAI writes it: `12ms`, `17.399999999s`, `20m52.666s`, `1h2m3s`; Azure sends bare seconds.
+fn span(text: &str) -> Option<Duration> {
+    if let Some(seconds) = number(text, 1.0) {
+        return (seconds < EPOCH_LIKE).then_some(seconds);
+    }
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (amount, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let per_second = match unit {
+            "d" => 1.0 / 86_400.0,
+            "h" => 1.0 / 3600.0,
+            "m" => 1.0 / 60.0,
+            "s" => 1.0,
+            "ms" => 1e3,
+            "us" | "µs" => 1e6,
+            "ns" => 1e9,
+            _ => return None,
+        };
+        total = total.saturating_add(number(amount, per_second)?);
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// A point in time as Anthropic writes it, RFC 3339; one in the past means now.
+fn timestamp(text: &str, now: SystemTime) -> Option<Duration> {
+    let at = SystemTime::from(text.parse::<jiff::Timestamp>().ok()?);
+    Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests;

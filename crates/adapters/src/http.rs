@@ -1,0 +1,84 @@
+//! The HTTP client under every adapter.
+
+mod body;
+mod fault;
+mod read;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use body::Announced;
+pub(crate) use fault::before_head;
+pub(crate) use read::{Reader, header};
+
+use crate::builder::BuildError;
+
+/// How long connecting may take, unless the user says otherwise: DNS, TCP and TLS together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a connection with requests on it is asked whether it is alive, and how long it may take to answer.
+/// Without it a dead HTTP/2 connection would stay in the pool and swallow every later request.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// An HTTP client with the settings that adapters rely on. Cloning is cheap, and clones share their connections:
+/// give one client to all adapters.
+///
+/// It never retries and never follows redirects, since strategies must see every request that a provider receives,
+/// and it has no timeout but the one for connecting, since strategies hold the clocks. Use it within the runtime
+/// that first used it: connections belong to their runtime.
+///
+/// ```
+/// use llm_adapters::HttpClient;
+///
+/// let client = HttpClient::configure(|http| http.user_agent("my-app/1.0"))?;
+/// # Ok::<(), llm_adapters::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct HttpClient(reqwest::Client);
+
+impl HttpClient {
+    /// A client that gives up connecting after ten seconds.
+    pub fn new() -> Result<Self, BuildError> {
+        Self::configure(|http| http)
+    }
+
+    /// A client that gives up connecting (DNS, TCP and TLS together) after this long.
+    pub fn connect_timeout(timeout: Duration) -> Result<Self, BuildError> {
+        Self::configure(|http| http.connect_timeout(timeout))
+    }
+
+    /// A client with further settings: a proxy, certificate authorities, a user agent.
+    pub fn configure(
+        further: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, BuildError> {
+        let settings = reqwest::Client::builder()
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE);
+        further(settings).build().map(Self).map_err(|error| BuildError::Client(Arc::new(error.without_url())))
+    }
+
+    pub(crate) fn inner(&self) -> &reqwest::Client {
+        &self.0
+    }
+}
+
+/// A client of the user's own making. It should not retry, follow redirects or have an overall timeout; see
+/// [`HttpClient`] for the reasons.
+impl From<reqwest::Client> for HttpClient {
+    fn from(client: reqwest::Client) -> Self {
+        Self(client)
+    }
+}
+
+/// Without the settings: proxies and default headers may hold credentials.
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").finish_non_exhaustive()
+    }
+}

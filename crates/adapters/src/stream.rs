@@ -1,0 +1,210 @@
+//! The event reader: a response body on one side, the events of an answer on the other.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+
+use futures::stream;
+use llm_protocol::{Error, EventStream, Started, StreamEvent};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+
+use crate::adapter::{Shared, request_id};
+use crate::failure::Failure;
+use crate::http::{Reader, header};
+use crate::sse;
+use crate::vendor::{Decode, Flow, Vendor};
+
+/// In which form an answer to a streaming request comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As events.
+    Events,
+    /// As one JSON document: an error, or a whole answer from a host that does not stream.
+    Json,
+}
+
+impl Shape {
+    /// Told by the content type. One that is missing is taken for events: some small hosts leave it out.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Failure> {
+        let value = header(headers, CONTENT_TYPE.as_str()).unwrap_or("text/event-stream").to_ascii_lowercase();
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        match essence {
+            "text/event-stream" => Ok(Self::Events),
+            json if json == "application/json" || json.ends_with("+json") => Ok(Self::Json),
+            _ => Err(Failure::protocol("the answer is neither an event stream nor JSON")),
+        }
+    }
+}
+
+/// The answer as a stream.
+pub(crate) fn open<V: Vendor>(shared: Arc<Shared<V>>, head: reqwest::Response, shape: Shape) -> EventStream {
+    let request_id = request_id(head.headers()).map(str::to_owned);
+    let answer = Answer {
+        events: Events::new(shared.vendor.decoder(), shared.max_event_bytes),
+        body: Reader::new(head, shared.max_response_bytes),
+        stage: Stage::Head(shape),
+        request_id,
+        shared,
+    };
+    Box::pin(stream::unfold(Box::new(answer), |mut answer| async {
+        let event = answer.next().await?;
+        Some((event, answer))
+    }))
+}
+
+/// An answer while it comes in.
+struct Answer<V: Vendor> {
+    shared: Arc<Shared<V>>,
+    request_id: Option<String>,
+    body: Reader,
+    events: Events<V::Decoder>,
+    stage: Stage,
+}
+
+/// What comes next of an answer.
+enum Stage {
+    /// That it began: said before any of its body, so that a caller who gives up waiting knows the request's id.
+    Head(Shape),
+    Body,
+    Json,
+    Buffered(std::vec::IntoIter<StreamEvent>),
+    End,
+}
+
+impl<V: Vendor> Answer<V> {
+    /// The next event. Cancel safe.
+    async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
+        loop {
+            match &mut self.stage {
+                Stage::Head(shape) => {
+                    self.stage = if *shape == Shape::Json { Stage::Json } else { Stage::Body };
+                    let started = Started { request_id: self.request_id.clone(), ..Started::default() };
+                    return Some(Ok(StreamEvent::Started(started)));
+                }
+                Stage::Body => return self.next_from_body().await,
+                Stage::Json => match self.whole().await {
+                    Ok(events) => self.stage = Stage::Buffered(events.into_iter()),
+                    Err(error) => return self.fail(error),
+                },
+                Stage::Buffered(events) => return events.next().map(Ok),
+                Stage::End => return None,
+            }
+        }
+    }
+
+    async fn next_from_body(&mut self) -> Option<Result<StreamEvent, Error>> {
+        loop {
+            match self.events.step() {
+                Step::Event(event) => return Some(Ok(event)),
+                Step::Failed(failure) => {
+                    let error = self.shared.name(failure, self.request_id.as_deref());
+                    return self.fail(error);
+                }
+                Step::Done => {
+                    self.body.finish();
+                    self.stage = Stage::End;
+                    return None;
+                }
+                Step::MoreBytes => match self.body.chunk(&self.shared.scrubber).await {
+                    Ok(Some(bytes)) => self.events.push(&bytes),
+                    Ok(None) => self.events.end(),
+                    // Nothing is lost by a break after the end: at most the count of tokens.
+                    Err(_) if self.events.is_complete() => self.events.end(),
+                    Err(error) => {
+                        let error = self.shared.during(error, self.request_id.as_deref());
+                        return self.fail(error);
+                    }
+                },
+            }
+        }
+    }
+
+    /// The events of an answer that came whole.
+    async fn whole(&mut self) -> Result<Vec<StreamEvent>, Error> {
+        let id = self.request_id.as_deref();
+        let body = self.body.collect(&self.shared.scrubber).await;
+        let body = body.map_err(|error| self.shared.during(error, id))?;
+        let mut response = self.shared.vendor.decode(&body).map_err(|failure| self.shared.name(failure, id))?;
+        response.request_id = self.request_id.clone().or(response.request_id);
+        Ok(response.into_events())
+    }
+
+    fn fail(&mut self, error: Error) -> Option<Result<StreamEvent, Error>> {
+        self.stage = Stage::End;
+        Some(Err(error))
+    }
+}
+
+/// The pure half of the event reader: bytes in, events out, in any split.
+pub(crate) struct Events<D> {
+    frames: sse::Events,
+    decoder: D,
+    ready: VecDeque<StreamEvent>,
+    ending: Ending,
+}
+
+enum Ending {
+    Open,
+    Done,
+    /// Told after everything that came before it.
+    Failed(Failure),
+}
+
+/// What to do next.
+pub(crate) enum Step {
+    Event(StreamEvent),
+    MoreBytes,
+    Failed(Failure),
+    Done,
+}
+
+impl<D: Decode> Events<D> {
+    pub(crate) fn new(decoder: D, max_event_bytes: usize) -> Self {
+        Self { frames: sse::Events::new(max_event_bytes), decoder, ready: VecDeque::new(), ending: Ending::Open }
+    }
+
+    /// Takes in more bytes, after [`step`](Self::step) asked for them.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.frames.push(bytes);
+    }
+
+    /// The body is at its end.
+    pub(crate) fn end(&mut self) {
+        if matches!(self.ending, Ending::Open) {
+            self.ending = if self.decoder.is_complete() {
+                Ending::Done
+            } else {
+                Ending::Failed(Failure::truncated("the stream ended before the answer did"))
+            };
+        }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.decoder.is_complete()
+    }
+
+    pub(crate) fn step(&mut self) -> Step {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Step::Event(event);
+            }
+            match mem::replace(&mut self.ending, Ending::Done) {
+                Ending::Done => return Step::Done,
+                Ending::Failed(failure) => return Step::Failed(failure),
+                Ending::Open => {}
+            }
+            self.ending = match self.frames.next() {
+                Ok(Some(event)) => match self.decoder.event(event, &mut self.ready) {
+                    Ok(Flow::More) => Ending::Open,
+                    Ok(Flow::Done) => Ending::Done,
+                    Err(failure) => Ending::Failed(failure),
+                },
+                Ok(None) => {
+                    self.ending = Ending::Open;
+                    return Step::MoreBytes;
+                }
+                Err(failure) => Ending::Failed(failure),
+            };
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What one vendor's wire format is: a pure codec, without sockets, clocks or secrets in its texts.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use llm_protocol::{Error, Request, Response, Secret, StreamEvent};
+
+use crate::failure::Failure;
+use crate::sse::Event;
+
+/// A vendor whose wire format this crate speaks. Sealed: it is implemented by the codecs of this crate, and grows
+/// with them.
+pub trait Vendor: Codec {}
+
+/// Turns requests into a vendor's JSON, and its JSON into answers, events and failures.
+pub trait Codec: Clone + fmt::Debug + Send + Sync + 'static {
+    /// Reads one streamed answer.
+    type Decoder: Decode;
+
+    /// The vendor's name, unless the user gives another.
+    const PROVIDER: &'static str;
+    /// Where its API is, in the words of the vendor's own SDK.
+    const BASE_URL: &'static str;
+    /// Where requests go, relative to the base URL.
+    const PATH: &'static [&'static str];
+    /// What a health check asks for, relative to the base URL.
+    const HEALTH_PATH: &'static [&'static str];
+
+    /// Headers of every request, the credential among them.
+    fn headers(&self, key: Option<&Secret>) -> Vec<(&'static str, Secret)>;
+
+    /// The body of a request, or why this vendor cannot carry it.
+    fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Vec<u8>, Error>;
+
+    /// What an answer without success means.
+    fn failure(&self, status: u16, body: &[u8]) -> Failure;
+
+    /// A whole answer. A failure that comes as a success is a failure.
+    fn decode(&self, body: &[u8]) -> Result<Response, Failure>;
+
+    /// A decoder for one streamed answer.
+    fn decoder(&self) -> Self::Decoder;
+}
+
+/// Reads the events of one streamed answer, in order.
+pub trait Decode: Send + 'static {
+    /// Takes in the next event and appends what it says to `out`.
+    fn event(&mut self, event: Event<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure>;
+
+    /// Whether the answer is complete if nothing more comes.
+    fn is_complete(&self) -> bool;
+}
+
+/// Whether more events are to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Read on.
+    More,
+    /// That was the last one.
+    Done,
+}
+
+/// What is asked, beside the request.
+pub struct Target<'a> {
+    pub provider: &'a str,
+    pub model: &'a str,
+    /// For requests that set none of their own.
+    pub max_output_tokens: Option<u32>,
+}

@@ -1,0 +1,234 @@
+//! The clocks, in virtual time: each on its own, and which wins.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use common::{builder, client, ms, secs, text, trail};
+use llm_protocol::testing::{ScriptedModel, Step};
+use llm_protocol::{StreamEvent, Usage};
+use llm_reliability::circuit_breaker::State;
+use llm_reliability::{Call, Candidate, Ended, ResilientClient, Timeouts};
+use tokio::time::Instant;
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_provider_is_given_up_after_the_first_token_limit() {
+    let begun = Instant::now();
+    let silent = ScriptedModel::new("p:silent").then(Step::stall());
+    let report = client(&[silent.clone(), ScriptedModel::new("p:good")]).failover("hi").await.unwrap();
+    assert_eq!(
+        trail(&report),
+        ["p:silent failed timeout/first_token @first_token", "p:good success @stream"]
+    );
+    assert_eq!(begun.elapsed(), secs(15));
+    assert_eq!(report.attempts()[0].latency, secs(15));
+    assert_eq!(report.attempts()[1].start, secs(15));
+    assert_eq!(silent.open(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_bytes_do_not_stop_the_first_token_clock() {
+    let mut chatty = Step::events([]);
+    for _ in 0..100 {
+        chatty = chatty.after(secs(1)).then_event(StreamEvent::Usage(Usage::default()));
+    }
+    let report = client(&[ScriptedModel::new("p:chatty").then(chatty)]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:chatty failed timeout/first_token @first_token"]);
+    assert_eq!(report.elapsed(), secs(15));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasoning_satisfies_the_clock_and_is_not_the_first_token() {
+    let thinking = Step::events([]).after(secs(10)).then_reasoning("hm").after(secs(25)).then_answer("yes");
+    let report = client(&[ScriptedModel::new("p:thinking").then(thinking)]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:thinking success @stream"]);
+    assert_eq!(report.attempts()[0].first_token, Some(secs(35)));
+    assert_eq!(report.response().unwrap().reasoning.as_deref(), Some("hm"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_goes_quiet_is_cut_by_the_idle_clock() {
+    let quiet = Step::events([]).after(secs(1)).then_text("well").then_stall();
+    let report = client(&[ScriptedModel::new("p:quiet").then(quiet)]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:quiet failed timeout/idle @stream"]);
+    assert_eq!(report.attempts()[0].latency, secs(31));
+    assert_eq!(report.attempts()[0].first_token, Some(secs(1)));
+
+    let thinking = Step::reasoning("hm").then_stall();
+    let report = client(&[ScriptedModel::new("p:thinking").then(thinking)]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:thinking failed timeout/idle @first_token"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_delta_winds_the_idle_clock_up_again() {
+    let mut slow = Step::events([]);
+    for _ in 0..10 {
+        slow = slow.after(secs(29)).then_text("tick ");
+    }
+    let slow = slow.finishing(llm_protocol::FinishReason::Stop);
+    let limits = Timeouts::new().first_token(secs(40)).attempt(secs(1000)).total(secs(1000));
+    let client = builder(&[ScriptedModel::new("p:slow").then(slow)]).timeouts(limits).build().unwrap();
+    let report = client.failover("hi").await.unwrap();
+    assert_eq!(text(&report), "tick ".repeat(10));
+    assert_eq!(report.elapsed(), secs(290));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_drip_ends_with_the_attempt_clock() {
+    let mut drip = Step::events([]);
+    for _ in 0..100 {
+        drip = drip.after(secs(5)).then_text("drip ");
+    }
+    let report = client(&[ScriptedModel::new("p:drip").then(drip)]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:drip failed timeout/attempt @stream"]);
+    assert_eq!(report.elapsed(), secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_answer_has_no_first_token_clock() {
+    let slow = ScriptedModel::new("p:slow").without_streaming().then(Step::delay(secs(50)));
+    assert!(client(&[slow]).failover("hi").await.unwrap().succeeded());
+    let silent = ScriptedModel::new("p:silent").without_streaming().then(Step::stall());
+    let report = client(&[silent]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:silent failed timeout/attempt @response"]);
+    assert_eq!(report.elapsed(), secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_connection_is_not_waiting_for_a_token() {
+    let unreachable = ScriptedModel::new("p:unreachable").then(Step::connect_stall());
+    let report = client(&[unreachable.clone()]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:unreachable failed timeout/first_token @connect"]);
+    assert_eq!(unreachable.started(), 0);
+    let stuck = ScriptedModel::new("p:stuck").then(Step::prepare_stall());
+    assert_eq!(
+        trail(&client(&[stuck]).failover("hi").await.unwrap()),
+        ["p:stuck failed timeout/first_token @prepare"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_total_ends_the_call_and_is_not_held_against_the_model() {
+    let silent = |key| ScriptedModel::new(key).then(Step::stall());
+    let models = [silent("p:a"), silent("p:b"), silent("p:c")];
+    let client = client(&models);
+    for _ in 0..2 {
+        let call = Call::new("hi").timeouts(Timeouts::new().total(secs(20)));
+        let report = client.failover(call).await.unwrap();
+        assert_eq!((report.ended(), report.elapsed()), (Ended::TotalTimeout, secs(20)));
+        let expected =
+            ["p:a failed timeout/first_token @first_token", "p:b failed timeout/total @first_token"];
+        assert_eq!(trail(&report), expected);
+    }
+    assert_eq!(client.status().await[0].1.failures, 2);
+    assert_eq!(client.status().await[1].1.state, State::Closed);
+    assert_eq!(client.status().await[1].1.failures, 0);
+    assert_eq!(models[2].started(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_tie_the_attempts_own_limit_counts() {
+    let limits = Timeouts::new().total(secs(15));
+    let client = builder(&[ScriptedModel::new("p:a").then(Step::stall())]).timeouts(limits).build().unwrap();
+    let report = client.failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:a failed timeout/first_token @first_token"]);
+    assert_eq!(client.status().await[0].1.failures, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_default_total_covers_every_attempt_and_a_minute() {
+    let drip = || {
+        let mut drip = Step::events([]);
+        for _ in 0..100 {
+            drip = drip.after(secs(5)).then_text("drip ");
+        }
+        drip
+    };
+    let models: Vec<_> = (0..8).map(|n| ScriptedModel::new(&format!("p:{n}")).then(drip())).collect();
+    let report = client(&models[..2]).failover("hi").await.unwrap();
+    assert_eq!((report.ended(), report.elapsed()), (Ended::Exhausted, secs(120)));
+    let report = client(&models).failover("hi").await.unwrap();
+    assert_eq!((report.ended(), report.elapsed()), (Ended::TotalTimeout, secs(360)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_the_call_go_before_the_candidates_and_these_before_the_clients() {
+    let silent = |key| Candidate::from(ScriptedModel::new(key).then(Step::stall()));
+    let client = ResilientClient::builder()
+        .candidate(silent("p:a"))
+        .candidate(silent("p:b").timeouts(Timeouts::new().first_token(secs(2))))
+        .timeouts(Timeouts::new().first_token(secs(5)))
+        .build()
+        .unwrap();
+    let report = client.failover("hi").await.unwrap();
+    let latencies: Vec<_> = report.attempts().iter().map(|attempt| attempt.latency).collect();
+    assert_eq!(latencies, [secs(5), secs(2)]);
+    let call = Call::new("hi").timeouts(Timeouts::new().first_token(secs(1)));
+    let report = client.failover(call).await.unwrap();
+    let latencies: Vec<_> = report.attempts().iter().map(|attempt| attempt.latency).collect();
+    assert_eq!(latencies, [secs(1), secs(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_stream_meets_its_clock_without_ever_pausing() {
+    // Always ready, in real time: nothing ever waits, so virtual time would stand still.
+    tokio::time::resume();
+    let endless = endless::Endless;
+    let limits = Timeouts::new().attempt(ms(200));
+    let client = ResilientClient::builder().candidate(endless).timeouts(limits).build().unwrap();
+    let report = client.failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:endless failed timeout/attempt @first_token"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_limit_is_too_long_to_be_set() {
+    let max = std::time::Duration::MAX;
+    let limits = Timeouts::new().first_token(max).idle(max).attempt(max).total(max);
+    let client = builder(&[ScriptedModel::new("p:a").then(Step::delay(secs(100_000)))])
+        .timeouts(limits)
+        .build()
+        .unwrap();
+    assert!(client.failover("hi").await.unwrap().succeeded());
+}
+
+mod endless {
+    //! A model whose stream always has more to say, and never a token.
+
+    use async_trait::async_trait;
+    use futures::StreamExt;
+    use llm_protocol::{
+        Capabilities, Error, EventStream, HealthStatus, ModelAdapter, Progress, Request, Response,
+        StreamEvent, StreamingModelAdapter, Usage,
+    };
+
+    pub(super) struct Endless;
+
+    #[async_trait]
+    impl ModelAdapter for Endless {
+        fn key(&self) -> &str {
+            "p:endless"
+        }
+        fn provider(&self) -> &str {
+            "p"
+        }
+        fn model(&self) -> &str {
+            "endless"
+        }
+        fn capabilities(&self) -> Capabilities<'_> {
+            Capabilities::new().with_streaming(self)
+        }
+        async fn generate(&self, _: &Request, _: &Progress) -> Result<Response, Error> {
+            unreachable!()
+        }
+        async fn health_check(&self) -> HealthStatus {
+            HealthStatus::unknown(self.key())
+        }
+    }
+
+    #[async_trait]
+    impl StreamingModelAdapter for Endless {
+        async fn stream(&self, _: &Request, _: &Progress) -> Result<EventStream, Error> {
+            Ok(futures::stream::repeat_with(|| Ok(StreamEvent::Usage(Usage::default()))).boxed())
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Handing an answer out while it streams in.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod common;
+
+use common::{Seen, builder, client, failing, ms, secs, trail};
+use futures::StreamExt;
+use llm_protocol::testing::{Ending, ScriptedModel, Step};
+use llm_protocol::{Clock, Error, ErrorKind, StreamEvent};
+use llm_reliability::{Candidate, Ended, FailoverStream, Price, ResilientClient, StreamMode};
+
+async fn read(stream: &mut FailoverStream) -> (String, Option<llm_reliability::StreamError>) {
+    let mut text = String::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(StreamEvent::Text(delta)) => text += &delta,
+            Ok(_) => {}
+            Err(error) => {
+                assert!(stream.next().await.is_none(), "nothing comes after an error");
+                return (text, Some(error));
+            }
+        }
+    }
+    (text, None)
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_before_the_first_token_move_on_silently() {
+    let models = [
+        ScriptedModel::new("p:overloaded").then(failing(ErrorKind::Overloaded)),
+        ScriptedModel::new("p:silent").then(Step::stall()),
+        ScriptedModel::new("p:thinks-and-dies")
+            .then(Step::reasoning("hm").then_error(Error::new(ErrorKind::Truncated, ""))),
+        ScriptedModel::new("p:good").then(Step::answer("one two three").paced(ms(100))),
+        ScriptedModel::new("p:unused"),
+    ];
+    let mut stream = client(&models).failover_stream("hi").await.unwrap();
+    assert_eq!(stream.attempts().len(), 3, "the trail is readable while the answer streams");
+    assert_eq!(stream.elapsed(), secs(15) + ms(200), "it returns with the first token");
+    let (text, error) = read(&mut stream).await;
+    assert_eq!((text.as_str(), error.is_none()), ("one two three", true));
+    let report = stream.into_report();
+    assert_eq!(
+        trail(&report),
+        [
+            "p:overloaded failed overloaded @first_token",
+            "p:silent failed timeout/first_token @first_token",
+            "p:thinks-and-dies failed truncated @first_token",
+            "p:good success @stream",
+        ]
+    );
+    assert_eq!(report.ended(), Ended::Answered);
+    assert_eq!(report.response().unwrap().text, "one two three");
+    assert_eq!(models[4].started(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasoning_is_held_back_until_its_answer_is_the_one() {
+    let models = [
+        ScriptedModel::new("p:a").then(Step::reasoning("wrong track").then_end()),
+        ScriptedModel::new("p:b").then(Step::reasoning("right track").then_answer("yes")),
+    ];
+    let stream = client(&models).failover_stream("hi").await.unwrap();
+    let reasoning: String = stream
+        .filter_map(async |event| match event.unwrap() {
+            StreamEvent::Reasoning(text) => Some(text),
+            _ => None,
+        })
+        .collect()
+        .await;
+    assert_eq!(reasoning, "right track");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_after_the_first_token_is_an_interruption_and_never_a_replay() {
+    let cuts = [
+        (Step::answer("half an answer").then_end(), "truncated"),
+        (Step::answer("half an answer").then_stall(), "timeout/idle"),
+        (Step::answer("half an answer").then_error(Error::new(ErrorKind::Server, "")), "server"),
+        (Step::answer("half an answer").then_error(Error::new(ErrorKind::RateLimited, "")), "rate_limited"),
+        (Step::answer("half an answer").then_panic(), "other"),
+    ];
+    for (step, kind) in cuts {
+        let (a, b) = (ScriptedModel::new("p:a").then(step), ScriptedModel::new("p:b"));
+        let client = client(&[a, b.clone()]);
+        let mut stream = client.failover_stream("hi").await.unwrap();
+        let (text, error) = read(&mut stream).await;
+        assert_eq!(text, "half an answer");
+        let error = error.expect("a cut is never a clean end");
+        assert_eq!(error.ended, Ended::Interrupted);
+        assert_eq!(error.error.unwrap().model_key(), Some("p:a"));
+        let report = stream.into_report();
+        assert_eq!(trail(&report), [format!("p:a interrupted {kind} @stream")]);
+        assert_eq!(
+            (report.ended(), report.succeeded(), report.response()),
+            (Ended::Interrupted, false, None)
+        );
+        assert_eq!(report.partial().unwrap().text, "half an answer");
+        assert_eq!(b.started(), 0);
+        // The breaker follows the kind, not the outcome.
+        let failures = client.status().await[0].1.failures;
+        assert_eq!(failures, u32::from(!matches!(kind, "rate_limited" | "other")), "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_answering_is_an_error_and_a_report() {
+    let mut stream = client(&[ScriptedModel::new("p:a").then(failing(ErrorKind::Server))])
+        .failover_stream("hi")
+        .await
+        .unwrap();
+    let (text, error) = read(&mut stream).await;
+    let error = error.unwrap();
+    assert_eq!((text.as_str(), error.ended), ("", Ended::Exhausted));
+    assert_eq!(error.to_string(), "no candidate answered: server: scripted");
+    assert_eq!(stream.into_report().ended(), Ended::Exhausted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_whole_is_handed_out_all_the_same() {
+    let whole =
+        Candidate::from(ScriptedModel::new("p:a").then(Step::answer("all of it"))).stream(StreamMode::Never);
+    let client = ResilientClient::builder().candidate(whole).build().unwrap();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    assert_eq!(read(&mut stream).await.0, "all of it");
+    assert_eq!(trail(&stream.into_report()), ["p:a success @response"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_idle_clock_stands_still_while_nobody_reads() {
+    let limits = llm_reliability::Timeouts::new().idle(secs(5));
+    let patient = builder(&[ScriptedModel::new("p:a").then(Step::answer("one two").paced(ms(10)))])
+        .timeouts(limits)
+        .build()
+        .unwrap();
+    let mut stream = patient.failover_stream("hi").await.unwrap();
+    tokio::time::sleep(secs(30)).await;
+    assert_eq!(read(&mut stream).await.0, "one two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_and_cost_are_readable_while_it_streams() {
+    let price = Price::new("USD", "1".parse().unwrap(), "1".parse().unwrap());
+    let candidate = Candidate::from(ScriptedModel::new("p:a").then(Step::answer("one two"))).price(price);
+    let client = ResilientClient::builder().candidate(candidate).build().unwrap();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    read(&mut stream).await;
+    assert_eq!(stream.usage().total(), Some(12));
+    assert_eq!(stream.cost()[0].total.to_string(), "0.000012");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_stream_ends_the_request_and_is_visible() {
+    let a = ScriptedModel::new("p:a").then(Step::answer("one two").then_stall());
+    let seen = Seen::default();
+    let client = builder(&[a.clone()]).observer(seen.clone()).build().unwrap();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(a.open(), 1);
+    drop(stream);
+    assert_eq!((a.open(), a.calls()[0].ending), (0, Ending::Dropped));
+    assert_eq!(seen.take(), ["p:a cancelled @stream"]);
+
+    let stream = client.failover_stream("hi").await.unwrap();
+    let report = stream.into_report();
+    assert_eq!((report.ended(), a.open()), (Ended::Interrupted, 0));
+    assert_eq!(trail(&report), ["p:a cancelled @stream"]);
+    assert_eq!(client.status().await[0].1.failures, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_error_says_which_clock() {
+    let a = ScriptedModel::new("p:a").then(Step::answer("x").then_stall());
+    let mut stream = client(&[a]).failover_stream("hi").await.unwrap();
+    let (_, error) = read(&mut stream).await;
+    assert_eq!(error.unwrap().error.unwrap().kind(), ErrorKind::Timeout(Clock::Idle));
+}
