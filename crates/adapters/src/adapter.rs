@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use llm_protocol::{
-    Capabilities, Error, ErrorKind, EventStream, HealthStatus, ModelAdapter, Progress, Request, Response, Scrubber,
+    Capabilities, Error, EventStream, HealthStatus, ModelAdapter, Progress, Request, Response, Scrubber,
     Stage, StreamingModelAdapter,
 };
 use reqwest::header::{self, HeaderMap, HeaderValue};

@@ -1,6 +1,7 @@
 //! The clocks, in virtual time: each on its own, and which wins.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "one model or several, it reads the same")]
 
 mod common;
 
@@ -205,13 +206,13 @@ mod endless {
 
     #[async_trait]
     impl ModelAdapter for Endless {
-        fn key(&self) -> &str {
+        fn key(&self) -> &'static str {
             "p:endless"
         }
-        fn provider(&self) -> &str {
+        fn provider(&self) -> &'static str {
             "p"
         }
-        fn model(&self) -> &str {
+        fn model(&self) -> &'static str {
             "endless"
         }
         fn capabilities(&self) -> Capabilities<'_> {

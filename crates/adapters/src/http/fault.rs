@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use llm_protocol::{Clock, Error, ErrorKind, Progress, Scrubber, Stage};
+use llm_protocol::{Clock, Error, ErrorKind, Scrubber, Stage};
 
 /// The call failed before the head of a response was there.
 pub(crate) fn before_head(fault: reqwest::Error, progress: Stage, scrubber: &Scrubber) -> Error {
@@ -34,9 +34,4 @@ fn describe(kind: ErrorKind, what: &str, fault: reqwest::Error, scrubber: &Scrub
         cause = deeper;
     }
     Error::new(kind, scrubber.scrub(&format!("{what}: {cause}"))).with_source(fault)
-}
-
-/// What a call without progress, such as a health check, waited for.
-pub(crate) fn unknown_progress() -> Progress {
-    Progress::new()
 }

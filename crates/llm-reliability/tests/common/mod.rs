@@ -36,17 +36,13 @@ pub fn trail(report: &Report) -> Vec<String> {
 }
 
 pub fn short(attempt: &Attempt) -> String {
-    let mut short = format!("{} {}", attempt.model_key, attempt.outcome.as_str());
-    if let Some(error) = attempt.error() {
-        short += &format!(" {}", error.kind().as_str());
-        if let ErrorKind::Timeout(clock) = error.kind() {
-            short += &format!("/{}", clock.as_str());
-        }
-    }
-    if let Some(phase) = attempt.phase {
-        short += &format!(" @{}", phase.as_str());
-    }
-    short
+    let error = attempt.error().map(|error| match error.kind() {
+        ErrorKind::Timeout(clock) => format!(" timeout/{}", clock.as_str()),
+        kind => format!(" {}", kind.as_str()),
+    });
+    let phase = attempt.phase.map(|phase| format!(" @{}", phase.as_str()));
+    let (error, phase) = (error.unwrap_or_default(), phase.unwrap_or_default());
+    format!("{} {}{error}{phase}", attempt.model_key, attempt.outcome.as_str())
 }
 
 pub fn text(report: &Report) -> &str {

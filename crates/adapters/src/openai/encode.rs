@@ -1,0 +1,96 @@
+//! A request in OpenAI's words.
+
+use std::borrow::Cow;
+
+use llm_protocol::{Error, Request, Role};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::{OpenAi, TokenLimitField};
+use crate::encode::{self, Fields};
+use crate::vendor::{Codec, Target};
+
+/// What the user's own parameters cannot replace.
+const RESERVED: [&str; 3] = ["model", "messages", "stream"];
+
+pub(super) fn body(
+    vendor: &OpenAi,
+    target: &Target<'_>,
+    request: &Request,
+    stream: bool,
+) -> Result<Vec<u8>, Error> {
+    encode::check(request)?;
+    let messages = request.messages.iter().map(|message| {
+        let role = match message.role {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Tool => return Err(Error::unsupported("tools")),
+        };
+        Ok(Turn { role, content: encode::text(message)? })
+    });
+    let body = Body {
+        vendor,
+        target,
+        request,
+        stream,
+        messages: messages.collect::<Result<_, Error>>()?,
+        extra: encode::extra(request, target.provider, &RESERVED)?,
+    };
+    encode::bytes(&body)
+}
+
+struct Body<'a> {
+    vendor: &'a OpenAi,
+    target: &'a Target<'a>,
+    request: &'a Request,
+    stream: bool,
+    messages: Vec<Turn<'a>>,
+    extra: Option<&'a Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+struct Turn<'a> {
+    role: &'static str,
+    content: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+impl Body<'_> {
+    fn token_limit_field(&self) -> &'static str {
+        let own = self.target.provider == OpenAi::PROVIDER;
+        match self.vendor.token_limit_field {
+            Some(TokenLimitField::MaxTokens) => "max_tokens",
+            Some(TokenLimitField::MaxCompletionTokens) => "max_completion_tokens",
+            None if own => "max_completion_tokens",
+            None => "max_tokens",
+        }
+    }
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let request = self.request;
+        let mut fields = Fields::new(serializer, self.extra)?;
+        fields.field("model", self.target.model)?;
+        fields.field("messages", &self.messages)?;
+        fields.optional("temperature", request.temperature)?;
+        let max_tokens = request.max_tokens.or(self.target.max_output_tokens);
+        fields.optional(self.token_limit_field(), max_tokens)?;
+        fields.optional("stop", (!request.stop.is_empty()).then_some(&request.stop))?;
+        fields.optional("seed", request.seed)?;
+        if self.stream {
+            fields.field("stream", &true)?;
+            let include_usage = self.vendor.include_usage;
+            fields.optional("stream_options", include_usage.then_some(StreamOptions { include_usage }))?;
+        }
+        fields.end()
+    }
+}
+
+#[cfg(test)]
+mod tests;
