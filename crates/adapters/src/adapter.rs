@@ -97,7 +97,12 @@ impl<V: Vendor> StreamingModelAdapter for Adapter<V> {
 
 impl<V: Vendor> Shared<V> {
     /// Sends a request; returns when the provider has accepted it.
-    async fn ask(&self, request: &Request, stream: bool, progress: &Progress) -> Result<reqwest::Response, Error> {
+    async fn ask(
+        &self,
+        request: &Request,
+        stream: bool,
+        progress: &Progress,
+    ) -> Result<reqwest::Response, Error> {
         progress.enter(Stage::Prepare);
         let target = Target {
             provider: &self.provider,
@@ -194,7 +199,9 @@ impl<V: Vendor> Shared<V> {
 
 /// The provider's id of the request: `x-request-id` (OpenAI and most others) or `request-id` (Anthropic).
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    http::header(headers, "x-request-id").or_else(|| http::header(headers, "request-id")).filter(|id| !id.is_empty())
+    http::header(headers, "x-request-id")
+        .or_else(|| http::header(headers, "request-id"))
+        .filter(|id| !id.is_empty())
 }
 
 impl<V> Clone for Adapter<V> {

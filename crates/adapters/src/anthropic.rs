@@ -12,7 +12,7 @@ use llm_protocol::{Error, Request, Response, Secret};
 use crate::adapter::Adapter;
 use crate::builder::Builder;
 use crate::failure::Failure;
-use crate::vendor::{Codec, Target, Vendor};
+use crate::vendor::{Codec, Decode, Target, Vendor};
 
 /// The version of the API that is asked for, unless the user says otherwise. Later ones refuse a temperature.
 const VERSION: &str = "2023-06-01";
@@ -54,8 +54,6 @@ impl Builder<Anthropic> {
 impl Vendor for Anthropic {}
 
 impl Codec for Anthropic {
-    type Decoder = decode::Decoder;
-
     const PROVIDER: &'static str = "anthropic";
     const BASE_URL: &'static str = "https://api.anthropic.com";
     const PATH: &'static [&'static str] = &["v1", "messages"];
@@ -78,7 +76,7 @@ impl Codec for Anthropic {
         decode::whole(body)
     }
 
-    fn decoder(&self) -> decode::Decoder {
-        decode::Decoder::default()
+    fn decoder(&self) -> Box<dyn Decode> {
+        Box::<decode::Decoder>::default()
     }
 }

@@ -68,7 +68,9 @@ pub(crate) fn extra<'a>(
 ) -> Result<Option<&'a Map<String, Value>>, Error> {
     let extra = request.extra.get(provider);
     match reserved.iter().find(|name| extra.is_some_and(|extra| extra.contains_key(**name))) {
-        Some(name) => Err(bad_request(&format!("the extra parameter {name} cannot be set: the request sets it"))),
+        Some(name) => {
+            Err(bad_request(&format!("the extra parameter {name} cannot be set: the request sets it")))
+        }
         None => Ok(extra),
     }
 }

@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn statuses_have_kinds() {
         use ErrorKind::{
-            Authentication, BadRequest, Billing, ModelNotFound, Other, Overloaded, Permission, RateLimited, Server,
-            TooLarge,
+            Authentication, BadRequest, Billing, ModelNotFound, Other, Overloaded, Permission, RateLimited,
+            Server, TooLarge,
         };
         for (status, kind) in [
             (400, BadRequest),

@@ -72,7 +72,8 @@ fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         });
         open_ai.into_iter().chain(anthropic)
     };
-    let used_up = limits().filter(|(left, _)| left.is_some_and(|left| number(left, 1.0) == Some(Duration::ZERO)));
+    let used_up =
+        limits().filter(|(left, _)| left.is_some_and(|left| number(left, 1.0) == Some(Duration::ZERO)));
     used_up.filter_map(|(_, reset)| reset).max().or_else(|| limits().filter_map(|(_, reset)| reset).max())
 }
 

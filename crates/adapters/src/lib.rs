@@ -18,6 +18,8 @@ mod replay;
 mod sse;
 mod stream;
 mod vendor;
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+mod wire;
 
 pub use adapter::Adapter;
 #[cfg(feature = "anthropic")]

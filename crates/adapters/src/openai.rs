@@ -10,7 +10,7 @@ use llm_protocol::{Error, Request, Response, Secret};
 use crate::adapter::Adapter;
 use crate::builder::Builder;
 use crate::failure::Failure;
-use crate::vendor::{Codec, Target, Vendor};
+use crate::vendor::{Codec, Decode, Target, Vendor};
 
 /// OpenAI's chat completions (`POST {base}/chat/completions`), for OpenAI and every host that speaks them: Groq,
 /// Mistral, DeepSeek, Together, vLLM, Ollama and so on.
@@ -72,8 +72,6 @@ impl Builder<OpenAi> {
 impl Vendor for OpenAi {}
 
 impl Codec for OpenAi {
-    type Decoder = decode::Decoder;
-
     const PROVIDER: &'static str = "openai";
     const BASE_URL: &'static str = "https://api.openai.com/v1";
     const PATH: &'static [&'static str] = &["chat", "completions"];
@@ -95,7 +93,7 @@ impl Codec for OpenAi {
         decode::whole(body)
     }
 
-    fn decoder(&self) -> decode::Decoder {
-        decode::Decoder::default()
+    fn decoder(&self) -> Box<dyn Decode> {
+        Box::<decode::Decoder>::default()
     }
 }

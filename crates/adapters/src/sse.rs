@@ -15,15 +15,8 @@ pub struct Event<'a> {
 }
 
 /// Splits bytes into events. Push bytes in, then take events out until there are none.
-pub struct Events {
-    /// Bytes that came in, the first `start` of which are used up.
-    buffer: Vec<u8>,
-    start: usize,
-    /// Up to here the current line is known to have no end.
-    scanned: usize,
-    /// The last line ended in a carriage return, so that a line feed which follows belongs to it.
-    after_cr: bool,
-    at_beginning: bool,
+pub(crate) struct Events {
+    lines: Lines,
     name: Vec<u8>,
     /// The data lines of the current event, joined.
     data: Vec<u8>,
@@ -37,11 +30,7 @@ impl Events {
     /// Events of at most this many bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            buffer: Vec::new(),
-            start: 0,
-            scanned: 0,
-            after_cr: false,
-            at_beginning: true,
+            lines: Lines::new(limit),
             name: Vec::new(),
             data: Vec::new(),
             has_data: false,
@@ -52,52 +41,99 @@ impl Events {
 
     /// Takes in more bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.lines.push(bytes);
+    }
+
+    /// The next event that is complete.
+    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, Failure> {
+        if self.taken {
+            self.name.clear();
+            self.data.clear();
+            self.has_data = false;
+            self.taken = false;
+        }
+        while let Some(line) = self.lines.next()? {
+            // Comments, which begin with a colon, and other fields say nothing.
+            match split(line) {
+                Some((b"data", value)) => {
+                    if self.data.len() + value.len() > self.limit {
+                        return Err(too_large(self.limit));
+                    }
+                    if self.has_data {
+                        self.data.push(b'\n');
+                    }
+                    self.data.extend_from_slice(value);
+                    self.has_data = true;
+                }
+                Some((b"event", value)) => {
+                    self.name.clear();
+                    self.name.extend_from_slice(value);
+                }
+                Some(_) => {}
+                None if self.has_data => {
+                    self.taken = true;
+                    return Ok(Some(Event { name: utf8(&self.name)?, data: utf8(&self.data)? }));
+                }
+                None => self.name.clear(),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The field's name and value; `None` for the empty line that ends an event.
+fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+    let (field, rest) = line.split_at(colon);
+    let value = rest.strip_prefix(b": ").or_else(|| rest.strip_prefix(b":")).unwrap_or(rest);
+    (!line.is_empty()).then_some((field, value))
+}
+
+/// Splits bytes into lines, which end in LF, CR or CRLF.
+struct Lines {
+    /// Bytes that came in, the first `start` of which are used up.
+    buffer: Vec<u8>,
+    start: usize,
+    /// Up to here the current line is known to have no end.
+    scanned: usize,
+    /// The last line ended in CR: an LF that follows belongs to it.
+    after_cr: bool,
+    /// A byte order mark may come.
+    at_beginning: bool,
+    limit: usize,
+}
+
+impl Lines {
+    fn new(limit: usize) -> Self {
+        Self { buffer: Vec::new(), start: 0, scanned: 0, after_cr: false, at_beginning: true, limit }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.start);
         self.scanned -= self.start;
         self.start = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next event that is complete.
-    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, Failure> {
-        if self.taken {
-            self.reset();
-        }
-        while let Some((from, to)) = self.line()? {
-            if from < to {
-                self.field(from, to)?;
-            } else if self.has_data {
-                self.taken = true;
-                return Ok(Some(Event { name: utf8(&self.name)?, data: utf8(&self.data)? }));
-            } else {
-                self.name.clear();
-            }
-        }
-        Ok(None)
-    }
-
-    fn reset(&mut self) {
-        self.name.clear();
-        self.data.clear();
-        self.has_data = false;
-        self.taken = false;
-    }
-
-    /// Where in the buffer the next complete line is, without its end.
-    fn line(&mut self) -> Result<Option<(usize, usize)>, Failure> {
+    /// The next complete line, without its end.
+    fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
         if !self.skip_marks() {
             return Ok(None);
         }
         let unseen = self.buffer.get(self.scanned..).unwrap_or_default();
-        let Some(offset) = unseen.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+        let end =
+            unseen.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map(|offset| self.scanned + offset);
+        let from = self.start;
+        if end.unwrap_or(self.buffer.len()) - from > self.limit {
+            return Err(too_large(self.limit));
+        }
+        let Some(to) = end else {
             self.scanned = self.buffer.len();
-            return self.within(self.scanned - self.start).map(|()| None);
+            return Ok(None);
         };
-        let (from, to) = (self.start, self.scanned + offset);
         self.after_cr = self.buffer.get(to) == Some(&b'\r');
-        self.start = to + 1;
-        self.scanned = self.start;
-        self.within(to - from).map(|()| Some((from, to)))
+        self.skip_to(to + 1);
+        Ok(self.buffer.get(from..to))
     }
 
     /// Skips a byte order mark at the very beginning, and the second half of a CRLF. False when it takes more bytes
@@ -109,52 +145,22 @@ impl Events {
             }
             self.at_beginning = false;
             if self.buffer.starts_with(BOM) {
-                self.start = BOM.len();
-                self.scanned = self.start;
+                self.skip_to(BOM.len());
             }
         }
         if self.after_cr {
-            match self.buffer.get(self.start) {
-                None => return false,
-                Some(b'\n') => {
-                    self.start += 1;
-                    self.scanned = self.start;
-                }
-                Some(_) => {}
+            let Some(next) = self.buffer.get(self.start) else { return false };
+            if *next == b'\n' {
+                self.skip_to(self.start + 1);
             }
             self.after_cr = false;
         }
         true
     }
 
-    /// Takes in a line that is not empty. Comments (lines that begin with a colon) and other fields say nothing.
-    fn field(&mut self, from: usize, to: usize) -> Result<(), Failure> {
-        let line = self.buffer.get(from..to).unwrap_or_default();
-        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
-        let (field, rest) = line.split_at(colon);
-        let value = rest.strip_prefix(b": ").or_else(|| rest.strip_prefix(b":")).unwrap_or(rest);
-        match field {
-            b"data" => {
-                if self.data.len() + value.len() > self.limit {
-                    return Err(too_large(self.limit));
-                }
-                if self.has_data {
-                    self.data.push(b'\n');
-                }
-                self.data.extend_from_slice(value);
-                self.has_data = true;
-            }
-            b"event" => {
-                self.name.clear();
-                self.name.extend_from_slice(value);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn within(&self, length: usize) -> Result<(), Failure> {
-        if length > self.limit { Err(too_large(self.limit)) } else { Ok(()) }
+    fn skip_to(&mut self, position: usize) {
+        self.start = position;
+        self.scanned = position;
     }
 }
 

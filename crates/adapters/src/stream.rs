@@ -26,7 +26,8 @@ pub(crate) enum Shape {
 impl Shape {
     /// Told by the content type. One that is missing is taken for events: some small hosts leave it out.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Failure> {
-        let value = header(headers, CONTENT_TYPE.as_str()).unwrap_or("text/event-stream").to_ascii_lowercase();
+        let value =
+            header(headers, CONTENT_TYPE.as_str()).unwrap_or("text/event-stream").to_ascii_lowercase();
         let essence = value.split(';').next().unwrap_or_default().trim();
         match essence {
             "text/event-stream" => Ok(Self::Events),
@@ -57,7 +58,7 @@ struct Answer<V: Vendor> {
     shared: Arc<Shared<V>>,
     request_id: Option<String>,
     body: Reader,
-    events: Events<V::Decoder>,
+    events: Events,
     stage: Stage,
 }
 
@@ -84,7 +85,7 @@ impl<V: Vendor> Answer<V> {
                 Stage::Body => return self.next_from_body().await,
                 Stage::Json => match self.whole().await {
                     Ok(events) => self.stage = Stage::Buffered(events.into_iter()),
-                    Err(error) => return self.fail(error),
+                    Err(error) => return Some(Err(self.fail(error))),
                 },
                 Stage::Buffered(events) => return events.next().map(Ok),
                 Stage::End => return None,
@@ -98,7 +99,7 @@ impl<V: Vendor> Answer<V> {
                 Step::Event(event) => return Some(Ok(event)),
                 Step::Failed(failure) => {
                     let error = self.shared.name(failure, self.request_id.as_deref());
-                    return self.fail(error);
+                    return Some(Err(self.fail(error)));
                 }
                 Step::Done => {
                     self.body.finish();
@@ -112,7 +113,7 @@ impl<V: Vendor> Answer<V> {
                     Err(_) if self.events.is_complete() => self.events.end(),
                     Err(error) => {
                         let error = self.shared.during(error, self.request_id.as_deref());
-                        return self.fail(error);
+                        return Some(Err(self.fail(error)));
                     }
                 },
             }
@@ -124,21 +125,23 @@ impl<V: Vendor> Answer<V> {
         let id = self.request_id.as_deref();
         let body = self.body.collect(&self.shared.scrubber).await;
         let body = body.map_err(|error| self.shared.during(error, id))?;
-        let mut response = self.shared.vendor.decode(&body).map_err(|failure| self.shared.name(failure, id))?;
+        let mut response =
+            self.shared.vendor.decode(&body).map_err(|failure| self.shared.name(failure, id))?;
         response.request_id = self.request_id.clone().or(response.request_id);
         Ok(response.into_events())
     }
 
-    fn fail(&mut self, error: Error) -> Option<Result<StreamEvent, Error>> {
+    /// The last thing that is said.
+    fn fail(&mut self, error: Error) -> Error {
         self.stage = Stage::End;
-        Some(Err(error))
+        error
     }
 }
 
 /// The pure half of the event reader: bytes in, events out, in any split.
-pub(crate) struct Events<D> {
+pub(crate) struct Events {
     frames: sse::Events,
-    decoder: D,
+    decoder: Box<dyn Decode>,
     ready: VecDeque<StreamEvent>,
     ending: Ending,
 }
@@ -158,9 +161,14 @@ pub(crate) enum Step {
     Done,
 }
 
-impl<D: Decode> Events<D> {
-    pub(crate) fn new(decoder: D, max_event_bytes: usize) -> Self {
-        Self { frames: sse::Events::new(max_event_bytes), decoder, ready: VecDeque::new(), ending: Ending::Open }
+impl Events {
+    pub(crate) fn new(decoder: Box<dyn Decode>, max_event_bytes: usize) -> Self {
+        Self {
+            frames: sse::Events::new(max_event_bytes),
+            decoder,
+            ready: VecDeque::new(),
+            ending: Ending::Open,
+        }
     }
 
     /// Takes in more bytes, after [`step`](Self::step) asked for them.

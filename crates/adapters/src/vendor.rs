@@ -14,9 +14,6 @@ pub trait Vendor: Codec {}
 
 /// Turns requests into a vendor's JSON, and its JSON into answers, events and failures.
 pub trait Codec: Clone + fmt::Debug + Send + Sync + 'static {
-    /// Reads one streamed answer.
-    type Decoder: Decode;
-
     /// The vendor's name, unless the user gives another.
     const PROVIDER: &'static str;
     /// Where its API is, in the words of the vendor's own SDK.
@@ -39,11 +36,11 @@ pub trait Codec: Clone + fmt::Debug + Send + Sync + 'static {
     fn decode(&self, body: &[u8]) -> Result<Response, Failure>;
 
     /// A decoder for one streamed answer.
-    fn decoder(&self) -> Self::Decoder;
+    fn decoder(&self) -> Box<dyn Decode>;
 }
 
 /// Reads the events of one streamed answer, in order.
-pub trait Decode: Send + 'static {
+pub trait Decode: Send {
     /// Takes in the next event and appends what it says to `out`.
     fn event(&mut self, event: Event<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure>;
 
@@ -61,6 +58,7 @@ pub enum Flow {
 }
 
 /// What is asked, beside the request.
+#[derive(Debug)]
 pub struct Target<'a> {
     pub provider: &'a str,
     pub model: &'a str,

@@ -1,5 +1,6 @@
 //! What the scripted model promises to the tests that use it.
 #![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests count as production code for it")]
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;

@@ -141,7 +141,7 @@ impl Response<'_, '_> {
         match fault {
             Some(Fault::Stall) => pending().await,
             Some(Fault::Reset) => Ok(Ending::Reset),
-            Some(Fault::Close) => Ok(Ending::Complete),
+            Some(Fault::Close) => Ok(Ending::Closed),
             Some(Fault::EndlessEvent | Fault::Endless) => self.endless().await,
             _ => Ok(Ending::Complete),
         }

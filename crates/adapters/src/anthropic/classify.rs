@@ -34,10 +34,13 @@ pub(super) fn in_answer(envelope: &Value) -> Failure {
 /// Reads the envelope, `{type: "error", error: {type, message, details?: {error_code}}, request_id}`.
 fn explain(envelope: &Value, status: Option<u16>) -> Failure {
     let error = envelope.get("error").unwrap_or(envelope);
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+    let text = |value: Option<&Value>| {
+        value.and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
     let code = text(error.get("details").and_then(|details| details.get("error_code")));
     let kind = text(error.get("type"));
-    let message = text(error.get("message")).or_else(|| text(Some(error))).unwrap_or_else(|| "no explanation".into());
+    let message =
+        text(error.get("message")).or_else(|| text(Some(error))).unwrap_or_else(|| "no explanation".into());
     Failure {
         request_id: text(envelope.get("request_id")),
         ..Failure::new(error_kind(status, code.as_deref(), kind.as_deref(), &message), message)
@@ -64,7 +67,9 @@ fn error_kind(status: Option<u16>, code: Option<&str>, kind: Option<&str>, messa
 fn kind_of_word(word: &str) -> Option<ErrorKind> {
     Some(match word {
         "organization_on_hold" | "permission_error" => ErrorKind::Permission,
-        "enforced_spend_limit_reached" | "contract_spend_limit_reached" | "billing_error" => ErrorKind::Billing,
+        "enforced_spend_limit_reached" | "contract_spend_limit_reached" | "billing_error" => {
+            ErrorKind::Billing
+        }
         "authentication_error" => ErrorKind::Authentication,
         "not_found_error" => ErrorKind::ModelNotFound,
         "request_too_large" => ErrorKind::TooLarge,

@@ -6,15 +6,15 @@ use llm_protocol::{FinishReason, Response, Started, StreamEvent, ToolCall, ToolC
 use serde_json::Value;
 
 use super::classify;
-use super::wire::{self, Block, Delta, Event, Message, REFUSAL};
+use super::wire::{self, Counts, Event, Message, Piece, REFUSAL, Said};
 use crate::failure::Failure;
 use crate::sse;
 use crate::vendor::{Decode, Flow};
 
 /// Reads a stream: `message_start`, content blocks one after another, `message_delta` with the stop reason, and
-/// `message_stop`, without which it is not complete.
+/// `message_stop`, without which it is not complete. `ping` and what is not known may come anywhere.
 #[derive(Default)]
-pub struct Decoder {
+pub(super) struct Decoder {
     finish: FinishReason,
     stopped: bool,
     /// The block of each tool call, in order.
@@ -26,36 +26,32 @@ pub struct Decoder {
 
 impl Decode for Decoder {
     fn event(&mut self, event: sse::Event<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure> {
-        let parsed = match serde_json::from_str::<Event>(event.data) {
-            Ok(parsed) => parsed,
-            Err(_) if event.name == "error" => return Err(classify::in_answer(&error_value(event.data))),
-            Err(error) => return Err(Failure::not_json("an event of the stream", &error)),
-        };
-        match parsed {
-            Event::MessageStart { message } => {
-                out.push_back(StreamEvent::Started(Started { model_id: message.model, ..Started::default() }));
-                report(message.usage.as_ref(), out);
-            }
-            Event::ContentBlockStart { index, content_block } => self.begin(index, content_block, out),
-            Event::ContentBlockDelta { index, delta } => self.delta(index, delta, out),
-            Event::ContentBlockStop { index } => self.end(index, out),
-            Event::MessageDelta { delta, usage } => {
-                if let Some(reason) = delta.stop_reason {
-                    if reason == REFUSAL {
+        if event.name == "error" {
+            return Err(classify::in_answer(&error_value(event.data)));
+        }
+        let parsed: Event<'_> = serde_json::from_str(event.data)
+            .map_err(|error| Failure::not_json("an event of the stream", &error))?;
+        match parsed.kind.as_ref().map_or("", |kind| &kind.0) {
+            "message_start" => start(parsed.message.unwrap_or_default(), out),
+            "content_block_start" => self.begin(parsed.index, parsed.content_block.unwrap_or_default(), out),
+            "content_block_delta" => self.delta(parsed.index, parsed.delta.unwrap_or_default(), out),
+            "content_block_stop" => self.end(parsed.index, out),
+            "message_delta" => {
+                if let Some(reason) = parsed.delta.and_then(|delta| delta.stop_reason) {
+                    if reason.0 == REFUSAL {
                         out.push_back(StreamEvent::Refusal(String::new()));
                     }
-                    self.finish = wire::finish_reason(&reason);
+                    self.finish = wire::finish_reason(&reason.0);
                 }
-                report(usage.as_ref(), out);
+                report(parsed.usage.as_ref(), out);
             }
-            Event::MessageStop => {
+            "message_stop" => {
                 self.stopped = true;
                 out.push_back(StreamEvent::Finish(self.finish));
                 return Ok(Flow::Done);
             }
-            Event::Error => return Err(classify::in_answer(&error_value(event.data))),
-            Event::Other if event.name == "error" => return Err(classify::in_answer(&error_value(event.data))),
-            Event::Other => {}
+            "error" => return Err(classify::in_answer(&error_value(event.data))),
+            _ => {}
         }
         Ok(Flow::More)
     }
@@ -66,29 +62,33 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    fn begin(&mut self, block: u32, content: Block, out: &mut VecDeque<StreamEvent>) {
+    fn begin(&mut self, block: u32, piece: Piece<'_>, out: &mut VecDeque<StreamEvent>) {
         self.first_input = None;
-        match content {
-            Block::Text { text } => say(text, StreamEvent::Text, out),
-            Block::Thinking { thinking } => say(thinking, StreamEvent::Reasoning, out),
-            Block::ToolUse { id, name, input } => {
+        match piece.said() {
+            Said::Text(text) => say(text, StreamEvent::Text, out),
+            Said::Thinking(text) => say(text, StreamEvent::Reasoning, out),
+            Said::Call { id, name, input } => {
                 self.calls.push(block);
                 self.first_input = Some(input);
-                self.call(block, ToolCallDelta { id: Some(id), name: Some(name), ..ToolCallDelta::default() }, out);
+                self.call(
+                    block,
+                    ToolCallDelta { id: Some(id), name: Some(name), ..ToolCallDelta::default() },
+                    out,
+                );
             }
-            Block::Other => {}
+            Said::Input(_) | Said::Other => {}
         }
     }
 
-    fn delta(&mut self, block: u32, delta: Delta, out: &mut VecDeque<StreamEvent>) {
-        match delta {
-            Delta::TextDelta { text } => say(text, StreamEvent::Text, out),
-            Delta::ThinkingDelta { thinking } => say(thinking, StreamEvent::Reasoning, out),
-            Delta::InputJsonDelta { partial_json } if !partial_json.is_empty() => {
+    fn delta(&mut self, block: u32, piece: Piece<'_>, out: &mut VecDeque<StreamEvent>) {
+        match piece.said() {
+            Said::Text(text) => say(text, StreamEvent::Text, out),
+            Said::Thinking(text) => say(text, StreamEvent::Reasoning, out),
+            Said::Input(arguments) if !arguments.is_empty() => {
                 self.first_input = None;
-                self.call(block, ToolCallDelta { arguments: partial_json, ..ToolCallDelta::default() }, out);
+                self.call(block, ToolCallDelta { arguments, ..ToolCallDelta::default() }, out);
             }
-            Delta::InputJsonDelta { .. } | Delta::Other => {}
+            Said::Input(_) | Said::Call { .. } | Said::Other => {}
         }
     }
 
@@ -107,20 +107,25 @@ impl Decoder {
     }
 }
 
+fn start(message: Message<'_>, out: &mut VecDeque<StreamEvent>) {
+    out.push_back(StreamEvent::Started(Started { model_id: message.model.some(), ..Started::default() }));
+    report(message.usage.as_ref(), out);
+}
+
 fn say(text: String, event: fn(String) -> StreamEvent, out: &mut VecDeque<StreamEvent>) {
     if !text.is_empty() {
         out.push_back(event(text));
     }
 }
 
-fn report(usage: Option<&wire::Tokens>, out: &mut VecDeque<StreamEvent>) {
-    let usage = usage.map(wire::Tokens::to_usage).unwrap_or_default();
+fn report(counts: Option<&Counts>, out: &mut VecDeque<StreamEvent>) {
+    let usage = counts.map(Counts::to_usage).unwrap_or_default();
     if !usage.is_unknown() {
         out.push_back(StreamEvent::Usage(usage));
     }
 }
 
-/// The arguments' JSON text: an object, whatever the wire says.
+/// The arguments' JSON text: an object, also where the wire leaves it out.
 fn arguments(input: &Value) -> String {
     if input.is_null() { "{}".to_owned() } else { input.to_string() }
 }
@@ -132,28 +137,27 @@ fn error_value(data: &str) -> Value {
 
 /// Reads an answer that came whole. An error in it is one.
 pub(super) fn whole(body: &[u8]) -> Result<Response, Failure> {
-    let message: Message =
+    let message: Message<'_> =
         serde_json::from_slice(body).map_err(|error| Failure::not_json("the answer", &error))?;
-    if message.kind.as_deref() == Some("error") || message.error.is_some() {
+    if message.error.is_some() || message.kind.is_some_and(|kind| kind.0 == "error") {
         return Err(classify::in_answer(&serde_json::from_slice(body).unwrap_or(Value::Null)));
     }
-    let content = message.content.ok_or_else(|| Failure::protocol("the answer holds no content"))?;
     let mut response = Response::default();
-    for block in content {
-        match block {
-            Block::Text { text } => response.text.push_str(&text),
-            Block::Thinking { thinking } => response.reasoning.get_or_insert_default().push_str(&thinking),
-            Block::ToolUse { id, name, input } => {
+    for piece in message.content.ok_or_else(|| Failure::protocol("the answer holds no content"))? {
+        match piece.said() {
+            Said::Text(text) => response.text.push_str(&text),
+            Said::Thinking(text) => response.reasoning.get_or_insert_default().push_str(&text),
+            Said::Call { id, name, input } => {
                 response.tool_calls.push(ToolCall { id, name, arguments: arguments(&input) });
             }
-            Block::Other => {}
+            Said::Input(_) | Said::Other => {}
         }
     }
-    let stop_reason = message.stop_reason.as_deref();
+    let stop_reason = message.stop_reason.as_ref().map(|reason| reason.0.as_ref());
     response.refusal = (stop_reason == Some(REFUSAL)).then(String::new);
     response.finish_reason = stop_reason.map(wire::finish_reason).unwrap_or_default();
-    response.usage = message.usage.as_ref().map(wire::Tokens::to_usage).unwrap_or_default();
-    response.model_id = message.model;
+    response.usage = message.usage.as_ref().map(Counts::to_usage).unwrap_or_default();
+    response.model_id = message.model.some();
     Ok(response)
 }
 

@@ -57,7 +57,8 @@ impl<'a> Explanation<'a> {
             Value::Number(number) => Some(number.to_string()),
             _ => None,
         });
-        let number = |name: &str| error.get(name).and_then(Value::as_u64).and_then(|number| number.try_into().ok());
+        let number =
+            |name: &str| error.get(name).and_then(Value::as_u64).and_then(|number| number.try_into().ok());
         let status = code.as_deref().and_then(|code| code.parse().ok()).or_else(|| number("status_code"));
         Self {
             message: text("message").or_else(|| text("detail")),
@@ -110,10 +111,9 @@ fn kind_of_word(word: &str, status: Option<u16>) -> Option<ErrorKind> {
         "model_not_found" => ErrorKind::ModelNotFound,
         "invalid_api_key" | "authentication_error" => ErrorKind::Authentication,
         "unsupported_country_region_territory" | "permission_error" => ErrorKind::Permission,
-        "rate_limit_exceeded" | "rate_limit_error" => ErrorKind::RateLimited,
         "server_is_overloaded" | "overloaded_error" => ErrorKind::Overloaded,
         "slow_down" if status == Some(503) => ErrorKind::Overloaded,
-        "slow_down" => ErrorKind::RateLimited,
+        "rate_limit_exceeded" | "rate_limit_error" | "slow_down" => ErrorKind::RateLimited,
         _ => return None,
     })
 }

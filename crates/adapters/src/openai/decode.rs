@@ -6,7 +6,7 @@ use llm_protocol::{Response, Started, StreamEvent, ToolCall, ToolCallDelta};
 use serde_json::Value;
 
 use super::classify;
-use super::wire::{Answer, Call, Turn};
+use super::wire::{Answer, Call, Choice, Turn};
 use crate::failure::Failure;
 use crate::sse::Event;
 use crate::vendor::{Decode, Flow};
@@ -14,7 +14,7 @@ use crate::vendor::{Decode, Flow};
 /// Reads a stream: chunks, one of which tells the finish reason, then perhaps a count of tokens, then `[DONE]`.
 /// Some hosts never send `[DONE]`: a finish reason and a clean end is complete. `[DONE]` alone is not.
 #[derive(Default)]
-pub struct Decoder {
+pub(super) struct Decoder {
     model: Option<String>,
     finished: bool,
     calls: Calls,
@@ -38,7 +38,7 @@ impl Decode for Decoder {
         if let Some(error) = &answer.error {
             return Err(classify::in_answer(error));
         }
-        if event.name == "error" || answer.object.as_ref().is_some_and(|object| object.0 == "error") {
+        if event.name == "error" || answer.is_error() {
             return Err(classify::in_answer(&serde_json::from_str(data).unwrap_or(Value::Null)));
         }
         self.chunk(answer, out)
@@ -54,13 +54,16 @@ impl Decoder {
         let usage = answer.usage();
         if let Some(model) = answer.model.filter(|model| !model.0.is_empty() && self.model.is_none()) {
             self.model = Some(model.0.into_owned());
-            out.push_back(StreamEvent::Started(Started { model_id: self.model.clone(), ..Started::default() }));
+            out.push_back(StreamEvent::Started(Started {
+                model_id: self.model.clone(),
+                ..Started::default()
+            }));
         }
         let choice = answer.choices.0;
         if let Some(error) = choice.as_ref().and_then(|choice| choice.error.as_ref()) {
             return Err(classify::in_answer(error));
         }
-        let finish = choice.as_ref().and_then(|choice| choice.finish_reason()).filter(|_| !self.finished);
+        let finish = choice.as_ref().and_then(Choice::finish_reason).filter(|_| !self.finished);
         if let Some(delta) = choice.and_then(|choice| choice.delta) {
             self.delta(delta, out);
         }
@@ -145,7 +148,7 @@ pub(super) fn whole(body: &[u8]) -> Result<Response, Failure> {
     if let Some(error) = &answer.error {
         return Err(classify::in_answer(error));
     }
-    if answer.object.as_ref().is_some_and(|object| object.0 == "error") {
+    if answer.is_error() {
         return Err(classify::in_answer(&serde_json::from_slice(body).unwrap_or(Value::Null)));
     }
     let usage = answer.usage();

@@ -64,10 +64,9 @@ impl Body<'_> {
     fn token_limit_field(&self) -> &'static str {
         let own = self.target.provider == OpenAi::PROVIDER;
         match self.vendor.token_limit_field {
-            Some(TokenLimitField::MaxTokens) => "max_tokens",
             Some(TokenLimitField::MaxCompletionTokens) => "max_completion_tokens",
             None if own => "max_completion_tokens",
-            None => "max_tokens",
+            Some(TokenLimitField::MaxTokens) | None => "max_tokens",
         }
     }
 }

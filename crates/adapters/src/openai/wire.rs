@@ -1,32 +1,33 @@
 //! The JSON of OpenAI's answers: chunks of a stream and whole ones, read with patience for what hosts make of it.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use llm_protocol::{FinishReason, Usage};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
+
+use crate::wire::{Count, Word};
 
 /// An answer, or a piece of one.
 #[derive(serde::Deserialize)]
 pub(super) struct Answer<'a> {
     #[serde(borrow, default)]
-    pub(super) object: Option<Text<'a>>,
+    pub(super) object: Option<Word<'a>>,
     #[serde(borrow, default)]
-    pub(super) model: Option<Text<'a>>,
+    pub(super) model: Option<Word<'a>>,
     #[serde(borrow, default)]
     pub(super) choices: FirstChoice<'a>,
     #[serde(default)]
-    usage: Option<Tokens>,
+    usage: Option<Counts>,
     #[serde(default)]
     x_groq: Option<Groq>,
     #[serde(default)]
     pub(super) error: Option<Value>,
 }
 
-/// Text that is borrowed where JSON allows it.
-#[derive(serde::Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+/// The first choice: others come only when the user asked for them in the vendor's own words.
+#[derive(Default)]
+pub(super) struct FirstChoice<'a>(pub(super) Option<Choice<'a>>);
 
 #[derive(serde::Deserialize)]
 pub(super) struct Choice<'a> {
@@ -37,7 +38,7 @@ pub(super) struct Choice<'a> {
     #[serde(default)]
     pub(super) message: Option<Turn>,
     #[serde(borrow, default)]
-    finish_reason: Option<Text<'a>>,
+    finish_reason: Option<Word<'a>>,
     #[serde(default)]
     pub(super) error: Option<Value>,
 }
@@ -69,25 +70,30 @@ pub(super) struct Call {
 #[serde(default)]
 pub(super) struct Function {
     pub(super) name: Option<String>,
-    arguments: Option<Value>,
+    arguments: Value,
 }
 
 impl Function {
     /// The arguments' JSON text. Some hosts send the JSON itself.
     pub(super) fn arguments(self) -> String {
         match self.arguments {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text,
-            Some(json) => json.to_string(),
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            json => json.to_string(),
         }
     }
 }
 
 impl Answer<'_> {
-    /// The count of tokens. Without being asked to include it, Groq streams it in a place of its own.
+    /// The count of tokens. Groq, when it was not asked to include it, streams it in a place of its own.
     pub(super) fn usage(&self) -> Usage {
         let groq = self.x_groq.as_ref().and_then(|groq| groq.usage.as_ref());
-        self.usage.as_ref().or(groq).map(Tokens::to_usage).unwrap_or_default()
+        self.usage.as_ref().or(groq).map(Counts::to_usage).unwrap_or_default()
+    }
+
+    /// Whether the answer itself is an error, as vLLM has them.
+    pub(super) fn is_error(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| object.0 == "error")
     }
 }
 
@@ -112,54 +118,79 @@ impl Choice<'_> {
 impl Turn {
     /// The reasoning. Hosts that send it under both names send the same text twice.
     pub(super) fn take_reasoning(&mut self) -> String {
-        let named = [&mut self.reasoning_content, &mut self.reasoning].into_iter().find(|text| !text.said.is_empty());
         let mut reasoning = std::mem::take(&mut self.content.thought);
-        if let Some(text) = named {
-            reasoning.push_str(&text.said);
+        for named in [&self.reasoning_content, &self.reasoning] {
+            if reasoning.is_empty() {
+                reasoning.clone_from(&named.said);
+            }
         }
         reasoning
     }
 }
 
+/// Text: a string, nothing, or Mistral's list of parts, some of which are thoughts.
+#[derive(Default)]
+pub(super) struct Content {
+    pub(super) said: String,
+    thought: String,
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parts = match Value::deserialize(deserializer)? {
+            Value::String(said) => return Ok(Self { said, thought: String::new() }),
+            Value::Array(parts) => parts,
+            _ => return Ok(Self::default()),
+        };
+        Ok(Self { said: texts(&parts, "text"), thought: texts(&parts, "thinking") })
+    }
+}
+
+/// The texts of this name in the parts, where they may be parts again.
+fn texts(parts: &[Value], name: &str) -> String {
+    parts.iter().filter_map(|part| part.get(name)).fold(String::new(), |joined, text| match text {
+        Value::String(text) => joined + text,
+        Value::Array(inner) => {
+            joined + &inner.iter().filter_map(|part| part.get("text")?.as_str()).collect::<String>()
+        }
+        _ => joined,
+    })
+}
+
 /// Tokens as OpenAI counts them: what came from the cache is part of the prompt, reasoning is part of the
 /// completion.
-#[derive(serde::Deserialize)]
-struct Tokens {
-    #[serde(default)]
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Counts {
     prompt_tokens: Count,
-    #[serde(default)]
     completion_tokens: Count,
-    #[serde(default)]
     prompt_tokens_details: Option<PromptDetails>,
-    #[serde(default)]
     completion_tokens_details: Option<CompletionDetails>,
     /// DeepSeek's name for cached tokens.
-    #[serde(default)]
     prompt_cache_hit_tokens: Count,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
 struct PromptDetails {
-    #[serde(default)]
     cached_tokens: Count,
     /// OpenRouter's.
-    #[serde(default)]
     cache_write_tokens: Count,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
 struct CompletionDetails {
-    #[serde(default)]
     reasoning_tokens: Count,
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
 struct Groq {
-    #[serde(default)]
-    usage: Option<Tokens>,
+    usage: Option<Counts>,
 }
 
-impl Tokens {
+impl Counts {
     fn to_usage(&self) -> Usage {
         let details = self.prompt_tokens_details.as_ref();
         let read = details.and_then(|details| details.cached_tokens.0).or(self.prompt_cache_hit_tokens.0);
@@ -170,24 +201,13 @@ impl Tokens {
             output_tokens: self.completion_tokens.0,
             cache_read_tokens: read,
             cache_write_tokens: written,
-            reasoning_tokens: self.completion_tokens_details.as_ref().and_then(|details| details.reasoning_tokens.0),
+            reasoning_tokens: self
+                .completion_tokens_details
+                .as_ref()
+                .and_then(|details| details.reasoning_tokens.0),
         }
     }
 }
-
-/// A number of tokens. What is no such number is unknown: an answer is not thrown away for its bill.
-#[derive(Clone, Copy, Default)]
-struct Count(Option<u64>);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Value::deserialize(deserializer)?.as_u64()))
-    }
-}
-
-/// The first choice: others come only when the user asked for them in the vendor's own words.
-#[derive(Default)]
-pub(super) struct FirstChoice<'a>(pub(super) Option<Choice<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for FirstChoice<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -214,56 +234,5 @@ impl<'de: 'a, 'a> Deserialize<'de> for FirstChoice<'a> {
             }
         }
         deserializer.deserialize_any(First)
-    }
-}
-
-/// Text: a string, nothing, or Mistral's list of parts, some of which are thoughts.
-#[derive(Default)]
-pub(super) struct Content {
-    pub(super) said: String,
-    thought: String,
-}
-
-#[derive(serde::Deserialize)]
-struct ContentPart {
-    #[serde(default)]
-    text: Content,
-    #[serde(default)]
-    thinking: Content,
-}
-
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Content;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text or parts")
-            }
-
-            fn visit_unit<E>(self) -> Result<Content, E> {
-                Ok(Content::default())
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
-                Ok(Content { said: text.to_owned(), thought: String::new() })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Content::default())
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Content, A::Error> {
-                let mut content = Content::default();
-                while let Some(part) = parts.next_element::<ContentPart>()? {
-                    content.said.push_str(&part.text.said);
-                    content.thought.push_str(&part.thinking.said);
-                }
-                Ok(content)
-            }
-        }
-        deserializer.deserialize_any(Any)
     }
 }

@@ -1,0 +1,169 @@
+//! One candidate, as the configuration describes it.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+
+use llm_reliability::{Price, StreamMode, Timeouts};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::{duration, is_default};
+
+/// `[[candidate]]`: someone to ask, without the credential.
+///
+/// `Debug` leaves the base URL out, since some hosts have their keys in it.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct CandidateSpec {
+    /// Its name in reports and on the breaker; `provider:model` unless set. No two candidates may share one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Who serves it, by the name under which a [`Registry`](crate::Registry) knows the provider.
+    pub provider: String,
+    /// The model, by the provider's id for it.
+    pub model: String,
+    /// Where the API is: what the vendor's own SDK calls its base URL. The provider's own unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Allows a plain-http base URL on another host than the loopback: credential and prompts can then be read on
+    /// the way.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub allow_plain_http: bool,
+    /// The environment variable that holds the credential. Without it the provider's usual variable is used, but
+    /// with a [`base_url`](Self::base_url) none at all: a key goes to no other host than its vendor's unasked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// The most tokens of an answer, for requests that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<NonZeroU32>,
+    /// The model's context window, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<NonZeroU64>,
+    /// Whether its answers are collected from a stream.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub stream: StreamSetting,
+    /// The version of the API, where the provider has such a thing (Anthropic: `2023-06-01` unless set).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Clocks of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timeouts: CandidateTimeouts,
+    /// What its tokens cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<PriceConfig>,
+}
+
+impl CandidateSpec {
+    /// A candidate with nothing else set.
+    pub fn new(provider: impl Into<String>, model: impl Into<String>) -> Self {
+        Self { provider: provider.into(), model: model.into(), ..Self::default() }
+    }
+
+    /// Its name: [`id`](Self::id), or `provider:model`.
+    pub fn key(&self) -> String {
+        self.id.clone().unwrap_or_else(|| format!("{}:{}", self.provider, self.model))
+    }
+}
+
+impl fmt::Debug for CandidateSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CandidateSpec")
+            .field("id", &self.id)
+            .field("provider", &self.provider)
+            .field("model", &self.model)
+            .field("api_key_env", &self.api_key_env)
+            .field("timeouts", &self.timeouts)
+            .field("price", &self.price)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether answers are collected from a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StreamSetting {
+    /// Where the adapter can stream, so that a silent provider is given up after the first-token limit.
+    #[default]
+    Auto,
+    /// Never: the answer comes whole, and only the attempt limit applies.
+    Never,
+}
+
+impl From<StreamSetting> for StreamMode {
+    fn from(setting: StreamSetting) -> Self {
+        match setting {
+            StreamSetting::Auto => Self::Auto,
+            StreamSetting::Never => Self::Never,
+        }
+    }
+}
+
+/// The clocks that one candidate can have for itself. They win over `[timeouts]`, and a call's own win over them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CandidateTimeouts {
+    /// From dispatch until the model shows that it is at work.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub first_token: Option<Duration>,
+    /// Between two deltas of a stream.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Duration>,
+    /// From dispatch until the answer is whole.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Duration>,
+}
+
+impl From<&CandidateTimeouts> for Timeouts {
+    fn from(config: &CandidateTimeouts) -> Self {
+        let mut timeouts = Self::new();
+        timeouts.first_token = config.first_token;
+        timeouts.idle = config.idle;
+        timeouts.attempt = config.attempt;
+        timeouts
+    }
+}
+
+/// What tokens cost, per million. Written as text (`"0.80"`) they are exact to the last digit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PriceConfig {
+    /// The currency's code, as it shall stand in reports.
+    pub currency: String,
+    /// Uncached input.
+    pub input_per_1m: Decimal,
+    /// Output.
+    pub output_per_1m: Decimal,
+    /// Input read from a prompt cache; a tenth of the input's price unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_per_1m: Option<Decimal>,
+    /// Input written to a prompt cache; five quarters of the input's price unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_per_1m: Option<Decimal>,
+}
+
+impl PriceConfig {
+    /// Prices without those of the prompt cache.
+    pub fn new(currency: impl Into<String>, input_per_1m: Decimal, output_per_1m: Decimal) -> Self {
+        Self {
+            currency: currency.into(),
+            input_per_1m,
+            output_per_1m,
+            cache_read_per_1m: None,
+            cache_write_per_1m: None,
+        }
+    }
+}
+
+impl From<&PriceConfig> for Price {
+    fn from(config: &PriceConfig) -> Self {
+        let mut price = Self::new(&config.currency, config.input_per_1m, config.output_per_1m);
+        price.cache_read_per_1m = config.cache_read_per_1m.unwrap_or(price.cache_read_per_1m);
+        price.cache_write_per_1m = config.cache_write_per_1m.unwrap_or(price.cache_write_per_1m);
+        price
+    }
+}

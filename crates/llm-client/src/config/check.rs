@@ -1,0 +1,96 @@
+//! What the types cannot say of a configuration: checked before anything is made of it.
+
+use std::time::Duration;
+
+use llm_protocol::Scrubber;
+
+use super::{CandidateSpec, Config, PriceConfig};
+use crate::error::ConfigError;
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let clocks = &self.timeouts;
+        // Not `cleanup`: not to wait at all is a choice there.
+        for (name, limit) in [
+            ("connect", clocks.connect),
+            ("first_token", clocks.first_token),
+            ("idle", clocks.idle),
+            ("attempt", clocks.attempt),
+            ("total", clocks.total),
+        ] {
+            not_zero(|| format!("timeouts.{name}"), limit)?;
+        }
+        self.candidates.iter().enumerate().try_for_each(|(at, spec)| spec.check(&candidate_path(at)))
+    }
+}
+
+/// How the candidate at this position is called in errors.
+pub(crate) fn candidate_path(at: usize) -> String {
+    format!("candidate[{at}]")
+}
+
+impl CandidateSpec {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        for (name, text) in [
+            ("id", self.id.as_deref()),
+            ("provider", Some(self.provider.as_str())),
+            ("model", Some(self.model.as_str())),
+            ("base_url", self.base_url.as_deref()),
+            ("api_version", self.api_version.as_deref()),
+        ] {
+            if text.is_some_and(|text| text.trim().is_empty()) {
+                return Err(ConfigError::invalid(format!("{path}.{name}"), "is empty"));
+            }
+        }
+        if self.api_key_env.as_deref().is_some_and(|name| !is_variable(name)) {
+            // The value is not shown: it may be the key itself.
+            return Err(ConfigError::invalid(
+                format!("{path}.api_key_env"),
+                "is not the name of an environment variable; the key itself does not belong here",
+            ));
+        }
+        let clocks = &self.timeouts;
+        for (name, limit) in
+            [("first_token", clocks.first_token), ("idle", clocks.idle), ("attempt", clocks.attempt)]
+        {
+            not_zero(|| format!("{path}.timeouts.{name}"), limit)?;
+        }
+        self.price.as_ref().map_or(Ok(()), |price| price.check(&format!("{path}.price")))
+    }
+}
+
+impl PriceConfig {
+    fn check(&self, path: &str) -> Result<(), ConfigError> {
+        if self.currency.trim().is_empty() {
+            return Err(ConfigError::invalid(format!("{path}.currency"), "is empty"));
+        }
+        for (name, price) in [
+            ("input_per_1m", Some(self.input_per_1m)),
+            ("output_per_1m", Some(self.output_per_1m)),
+            ("cache_read_per_1m", self.cache_read_per_1m),
+            ("cache_write_per_1m", self.cache_write_per_1m),
+        ] {
+            if price.is_some_and(|price| price.is_sign_negative() && !price.is_zero()) {
+                return Err(ConfigError::invalid(format!("{path}.{name}"), "is negative"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_zero(path: impl FnOnce() -> String, limit: Option<Duration>) -> Result<(), ConfigError> {
+    match limit {
+        Some(Duration::ZERO) => Err(ConfigError::invalid(path(), "is zero: nothing could be in time")),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this can be a variable's name, and does not look like a key that was put in its place. Names in capitals
+/// are never taken for keys.
+fn is_variable(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(plain)
+        && (!name.contains(|c: char| c.is_ascii_lowercase()) || Scrubber::default().scrub(name) == name)
+}

@@ -1,0 +1,189 @@
+//! The sections that hold for all candidates.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use circuit_breaker::Settings;
+use llm_reliability::{Policy, Timeouts};
+use serde::{Deserialize, Serialize};
+
+use super::{duration, is_default};
+
+/// `[timeouts]`: the clocks of every call, each independent of the others. See [`Timeouts`] for the defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct TimeoutConfig {
+    /// For a connection: DNS, TCP and TLS together. 10 s unless set.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Duration>,
+    /// From dispatch until the model shows that it is at work. 15 s unless set.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub first_token: Option<Duration>,
+    /// Between two deltas of a stream. 30 s unless set.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Duration>,
+    /// From dispatch until the answer is whole. 60 s unless set.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Duration>,
+    /// The whole call.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub total: Option<Duration>,
+    /// How long a shutdown waits for settlements. 2 s unless set.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub cleanup: Option<Duration>,
+}
+
+impl From<&TimeoutConfig> for Timeouts {
+    fn from(config: &TimeoutConfig) -> Self {
+        let mut timeouts = Self::new();
+        timeouts.first_token = config.first_token;
+        timeouts.idle = config.idle;
+        timeouts.attempt = config.attempt;
+        timeouts.total = config.total;
+        timeouts.cleanup = config.cleanup;
+        timeouts
+    }
+}
+
+/// `[failover]`: how one good answer is found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct FailoverConfig {
+    /// Whom to ask first.
+    #[serde(skip_serializing_if = "is_default")]
+    pub order: Order,
+    /// How often the same candidate is tried again after a transient error. 0 unless set.
+    #[serde(skip_serializing_if = "is_default")]
+    pub transient_retries: u32,
+    /// When to move on, and when to stop.
+    #[serde(skip_serializing_if = "is_default")]
+    pub policy: PolicyName,
+}
+
+impl From<&FailoverConfig> for Policy {
+    fn from(config: &FailoverConfig) -> Self {
+        let policy = match config.policy {
+            PolicyName::Default => Self::default(),
+            PolicyName::Keel => Self::keel(),
+            PolicyName::Robust => Self::robust(),
+        };
+        policy.transient_retries(config.transient_retries)
+    }
+}
+
+/// Whom to ask first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Order {
+    /// As they are listed.
+    #[default]
+    Listed,
+}
+
+/// When a failover moves on, and when it stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PolicyName {
+    /// [`Policy::default`]: stops only on a model's refusal.
+    #[default]
+    Default,
+    /// [`Policy::keel`]: never stops.
+    Keel,
+    /// [`Policy::robust`]: stops on what wants a person.
+    Robust,
+}
+
+/// `[fan_out]`: how many answers are enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct FanOutConfig {
+    /// How many answers are enough.
+    #[serde(skip_serializing_if = "is_default")]
+    pub quorum: QuorumSetting,
+}
+
+/// How many answers of a `fan_out` are enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum QuorumSetting {
+    /// Every seat is waited for, and any answer will do.
+    #[default]
+    All,
+}
+
+/// `[breaker]`: when a failing candidate is left alone, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct BreakerConfig {
+    /// How many failures in a row open the circuit. 3 unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_threshold: Option<NonZeroU32>,
+    /// How long it stays open before a call goes out as a probe. 120 s unless set.
+    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Duration>,
+    /// How many probes may be out at a time. 1 unless set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
+}
+
+impl From<&BreakerConfig> for Settings {
+    fn from(config: &BreakerConfig) -> Self {
+        let mut settings = Self::default();
+        settings.failure_threshold = config.failure_threshold.unwrap_or(settings.failure_threshold);
+        settings.cooldown = config.cooldown.unwrap_or(settings.cooldown);
+        settings.probes = match config.probes {
+            Some(Probes::AtMost(probes)) => Some(probes),
+            Some(Probes::Unlimited) => None,
+            None => settings.probes,
+        };
+        settings
+    }
+}
+
+/// How many probes may be out at a time: a number, or `"unlimited"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "RawProbes", into = "RawProbes")]
+pub enum Probes {
+    /// At most this many.
+    AtMost(NonZeroU32),
+    /// Every call goes out while the circuit is half-open.
+    Unlimited,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a whole number from 1, or \"unlimited\"")]
+enum RawProbes {
+    AtMost(NonZeroU32),
+    Word(Word),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Unlimited,
+}
+
+impl From<RawProbes> for Probes {
+    fn from(raw: RawProbes) -> Self {
+        match raw {
+            RawProbes::AtMost(probes) => Self::AtMost(probes),
+            RawProbes::Word(Word::Unlimited) => Self::Unlimited,
+        }
+    }
+}
+
+impl From<Probes> for RawProbes {
+    fn from(probes: Probes) -> Self {
+        match probes {
+            Probes::AtMost(probes) => Self::AtMost(probes),
+            Probes::Unlimited => Self::Word(Word::Unlimited),
+        }
+    }
+}

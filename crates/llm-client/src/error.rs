@@ -1,0 +1,102 @@
+//! Why no client can be made of a configuration.
+
+use llm_adapters::BuildError;
+use llm_reliability::InputError;
+
+use crate::registry::FactoryError;
+
+/// Why no client can be made of a configuration. Every message is one line, and none shows a credential.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The text is no TOML, or has a setting that does not exist or a value that it cannot have.
+    #[error("line {line}, column {column}: {message}")]
+    Toml {
+        /// Which line, from 1.
+        line: usize,
+        /// Which character of the line, from 1.
+        column: usize,
+        /// What is wrong, with the name of the setting.
+        message: String,
+    },
+    /// A setting that this version knows of and cannot do.
+    #[error("`{setting}` is not built yet")]
+    NotBuilt {
+        /// Its full path, with the value where only that is the trouble.
+        setting: String,
+    },
+    /// A setting that has no sense.
+    #[error("`{path}` {reason}")]
+    Invalid {
+        /// Its full path.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody has registered a provider of this name, and it gives no base URL either.
+    #[error(
+        "`{path}.provider`: there is no provider `{provider}` among {}; any host that speaks the OpenAI format \
+         needs a base_url, and a name of lower-case letters, digits, `-`, `_` and `.`",
+        known.join(", ")
+    )]
+    UnknownProvider {
+        /// Which candidate.
+        path: String,
+        /// The name.
+        provider: String,
+        /// The names that are registered.
+        known: Vec<String>,
+    },
+    /// The provider exists, and this build leaves it out.
+    #[error("`{path}.provider`: `{provider}` is not in this build: compile llm-client with the feature `{feature}`")]
+    ProviderNotCompiled {
+        /// Which candidate.
+        path: String,
+        /// The provider.
+        provider: String,
+        /// The cargo feature of llm-client that brings it.
+        feature: &'static str,
+    },
+    /// The environment variable that should hold a credential does not.
+    #[error("the environment variable `{variable}`, for the credential of `{path}`, is not set or empty")]
+    MissingVariable {
+        /// Which candidate.
+        path: String,
+        /// The variable.
+        variable: String,
+    },
+    /// The provider cannot make an adapter of what the candidate says.
+    #[error("`{path}` ({provider}): {cause}")]
+    Provider {
+        /// Which candidate.
+        path: String,
+        /// The provider.
+        provider: String,
+        /// What it says; part of the message.
+        cause: FactoryError,
+    },
+    /// The HTTP client that the candidates share cannot be made.
+    #[error("{0}")]
+    HttpClient(BuildError),
+    /// There are no candidates, or two of one name.
+    #[error(transparent)]
+    Input(#[from] InputError),
+}
+
+impl ConfigError {
+    pub(crate) fn invalid(path: String, reason: impl Into<String>) -> Self {
+        Self::Invalid { path, reason: reason.into() }
+    }
+
+    /// The position is counted here: the error's own text quotes the line, which is more than one line.
+    pub(crate) fn in_toml(text: &str, mut error: toml::de::Error) -> Self {
+        let at = error.span().map_or(0, |span| span.start);
+        let before = text.get(..at).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        // Without its input the error names the path in place of the quoted line.
+        error.set_input(None);
+        let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
+        Self::Toml { line: before.matches('\n').count() + 1, column, message: lines.join(" ") }
+    }
+}

@@ -1,0 +1,104 @@
+//! The providers that come with the crate.
+
+#[cfg(feature = "anthropic")]
+mod anthropic;
+#[cfg(feature = "openai")]
+mod openai;
+
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+use llm_adapters::{Builder, Vendor};
+
+#[cfg(feature = "anthropic")]
+pub use self::anthropic::AnthropicProvider;
+#[cfg(feature = "openai")]
+pub use self::openai::OpenAiProvider;
+use crate::registry::Entry;
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+use crate::registry::ProviderContext;
+
+/// A host that speaks the OpenAI format: its name, its base URL, and the variable that usually holds its key.
+type Host = (&'static str, &'static str, Option<&'static str>);
+
+/// The hosts that are known by name.
+const HOSTS: [Host; 13] = [
+    ("cerebras", "https://api.cerebras.ai/v1", Some("CEREBRAS_API_KEY")),
+    ("deepseek", "https://api.deepseek.com", Some("DEEPSEEK_API_KEY")),
+    ("fireworks", "https://api.fireworks.ai/inference/v1", Some("FIREWORKS_API_KEY")),
+    ("groq", "https://api.groq.com/openai/v1", Some("GROQ_API_KEY")),
+    ("llamacpp", "http://127.0.0.1:8080/v1", None),
+    ("lmstudio", "http://127.0.0.1:1234/v1", None),
+    ("mistral", "https://api.mistral.ai/v1", Some("MISTRAL_API_KEY")),
+    ("ollama", "http://127.0.0.1:11434/v1", None),
+    ("openai", "https://api.openai.com/v1", Some("OPENAI_API_KEY")),
+    ("openrouter", "https://openrouter.ai/api/v1", Some("OPENROUTER_API_KEY")),
+    ("together", "https://api.together.xyz/v1", Some("TOGETHER_API_KEY")),
+    ("vllm", "http://127.0.0.1:8000/v1", None),
+    ("xai", "https://api.x.ai/v1", Some("XAI_API_KEY")),
+];
+
+/// All of them, by name.
+pub(crate) fn built_in() -> impl Iterator<Item = (&'static str, Entry)> {
+    HOSTS.into_iter().map(|host| (host.0, named(host))).chain([("anthropic", anthropic())])
+}
+
+/// Hosts that only their base URL makes known.
+pub(crate) fn hosts() -> Entry {
+    #[cfg(feature = "openai")]
+    return Entry::Factory(std::sync::Arc::new(OpenAiProvider::new()));
+    #[cfg(not(feature = "openai"))]
+    return Entry::NotCompiled("openai");
+}
+
+fn named(host: Host) -> Entry {
+    #[cfg(feature = "openai")]
+    {
+        let (name, base_url, variable) = host;
+        let provider = OpenAiProvider::new().base_url(base_url);
+        let provider = match variable {
+            Some(variable) => provider.api_key_env(variable),
+            None => provider,
+        };
+        // It refuses parameters that it does not know, and counts the tokens of a stream unasked.
+        let provider = if name == "mistral" { provider.include_usage(false) } else { provider };
+        Entry::Factory(std::sync::Arc::new(provider))
+    }
+    #[cfg(not(feature = "openai"))]
+    {
+        let _ = host;
+        Entry::NotCompiled("openai")
+    }
+}
+
+fn anthropic() -> Entry {
+    #[cfg(feature = "anthropic")]
+    return Entry::Factory(std::sync::Arc::new(AnthropicProvider::new()));
+    #[cfg(not(feature = "anthropic"))]
+    return Entry::NotCompiled("anthropic");
+}
+
+/// What every vendor's adapter takes from its candidate.
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+fn with_context<V: Vendor>(
+    mut builder: Builder<V>,
+    base_url: Option<&str>,
+    context: ProviderContext<'_>,
+) -> Builder<V> {
+    let spec = context.spec;
+    builder = builder.provider(&spec.provider).key(spec.key()).http_client(context.http.clone());
+    if let Some(url) = spec.base_url.as_deref().or(base_url) {
+        builder = builder.base_url(url);
+    }
+    if spec.allow_plain_http {
+        builder = builder.allow_plain_http();
+    }
+    if let Some(credential) = context.credential {
+        builder = builder.api_key(credential);
+    }
+    if let Some(tokens) = spec.max_output_tokens {
+        builder = builder.max_output_tokens(tokens.get());
+    }
+    if let Some(tokens) = spec.context_window {
+        builder = builder.context_window(tokens.get());
+    }
+    builder
+}

@@ -1,0 +1,43 @@
+//! Anthropic.
+
+use std::sync::Arc;
+
+use llm_adapters::Anthropic;
+use llm_protocol::ModelAdapter;
+
+use super::with_context;
+use crate::registry::{FactoryError, ProviderContext, ProviderFactory};
+
+/// A host that speaks Anthropic's messages; Anthropic itself where a candidate has no base URL.
+///
+/// ```
+/// use llm_client::{AnthropicProvider, Registry};
+///
+/// // Under a name of its own, so that its attempts and costs can be told apart.
+/// let registry = Registry::new().provider("claude-proxy", AnthropicProvider::new());
+/// assert!(registry.providers().any(|name| name == "claude-proxy"));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct AnthropicProvider;
+
+impl AnthropicProvider {
+    /// With `ANTHROPIC_API_KEY` for a credential where a candidate names neither a variable nor a base URL.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl ProviderFactory for AnthropicProvider {
+    fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
+        let mut builder = Anthropic::builder(&context.spec.model);
+        if let Some(version) = &context.spec.api_version {
+            builder = builder.version(version);
+        }
+        Ok(Arc::new(with_context(builder, None, context).build()?))
+    }
+
+    fn api_key_env(&self) -> Option<&str> {
+        Some("ANTHROPIC_API_KEY")
+    }
+}

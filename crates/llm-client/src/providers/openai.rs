@@ -1,0 +1,89 @@
+//! OpenAI, and every host that speaks its chat completions.
+
+use std::sync::Arc;
+
+use llm_adapters::{OpenAi, TokenLimitField};
+use llm_protocol::ModelAdapter;
+
+use super::with_context;
+use crate::registry::{FactoryError, ProviderContext, ProviderFactory};
+
+/// A host that speaks OpenAI's chat completions.
+///
+/// The built-in ones are made of it, and so is one of your own that a configuration shall know by name:
+///
+/// ```
+/// use llm_client::{Config, OpenAiProvider, Registry};
+///
+/// let registry = Registry::new().provider("inhouse", OpenAiProvider::new().base_url("https://llm.example.com/v1"));
+/// let config: Config = "[[candidate]]\nprovider = 'inhouse'\nmodel = 'large'".parse()?;
+/// config.build(&registry)?;
+/// # Ok::<(), llm_client::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenAiProvider {
+    base_url: Option<String>,
+    api_key_env: Option<String>,
+    include_usage: bool,
+    token_limit_field: Option<TokenLimitField>,
+}
+
+impl OpenAiProvider {
+    /// A host without a base URL, so that its candidates need one, and without a credential unless they name one.
+    pub fn new() -> Self {
+        Self { base_url: None, api_key_env: None, include_usage: true, token_limit_field: None }
+    }
+
+    /// Where it is, for candidates that do not say.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The environment variable that usually holds its credential.
+    pub fn api_key_env(mut self, variable: impl Into<String>) -> Self {
+        self.api_key_env = Some(variable.into());
+        self
+    }
+
+    /// Whether streams ask for the count of tokens; on unless set. Some hosts refuse to be asked.
+    pub fn include_usage(mut self, include: bool) -> Self {
+        self.include_usage = include;
+        self
+    }
+
+    /// What the host calls the most tokens of an answer. `max_completion_tokens` under the name `openai` and
+    /// `max_tokens` under any other, unless set.
+    pub fn token_limit_field(mut self, field: TokenLimitField) -> Self {
+        self.token_limit_field = Some(field);
+        self
+    }
+}
+
+impl Default for OpenAiProvider {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ProviderFactory for OpenAiProvider {
+    fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
+        let spec = context.spec;
+        if spec.api_version.is_some() {
+            return Err("`api_version` is not a setting of this provider".into());
+        }
+        // Otherwise the adapter would ask OpenAI itself.
+        if spec.base_url.is_none() && self.base_url.is_none() {
+            return Err("it needs a `base_url`".into());
+        }
+        let mut builder = OpenAi::builder(&spec.model).include_usage(self.include_usage);
+        if let Some(field) = self.token_limit_field {
+            builder = builder.token_limit_field(field);
+        }
+        Ok(Arc::new(with_context(builder, self.base_url.as_deref(), context).build()?))
+    }
+
+    fn api_key_env(&self) -> Option<&str> {
+        self.api_key_env.as_deref()
+    }
+}

@@ -1,0 +1,104 @@
+//! Colours and line breaks for people. A pipe, `NO_COLOR` and dumb terminals get plain text: whoever prints does it
+//! through `anstream`, which takes the colours out where they do not belong.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use llm_reliability::{Attempt, Outcome};
+
+/// Text in a style.
+#[derive(Debug)]
+pub struct Paint<T>(pub Style, pub T);
+
+impl<T: fmt::Display> fmt::Display for Paint<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(style, text) = self;
+        write!(f, "{style}{text}{style:#}")
+    }
+}
+
+/// Green for an answer, yellow for what is healthy but was passed over, red for what failed.
+pub fn tint(attempt: &Attempt) -> Style {
+    let color = match &attempt.outcome {
+        Outcome::Success(_) => AnsiColor::Green,
+        Outcome::Failed(_) | Outcome::Interrupted { .. } | Outcome::Empty { .. } => AnsiColor::Red,
+        _ => AnsiColor::Yellow,
+    };
+    color.on_default()
+}
+
+/// A duration as people read it: `87 ms`, `1.02 s`.
+pub fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.2} s", duration.as_secs_f64())
+    }
+}
+
+/// Prints a text piece by piece, in lines of a certain width behind a margin.
+#[derive(Debug)]
+pub struct Wrapped<W> {
+    out: W,
+    margin: &'static str,
+    width: usize,
+    column: usize,
+}
+
+impl<W: Write> Wrapped<W> {
+    /// Starts a text of this width (in characters) behind this margin.
+    pub fn new(mut out: W, margin: &'static str, width: usize) -> io::Result<Self> {
+        write!(out, "{margin}")?;
+        Ok(Self { out, margin, width, column: 0 })
+    }
+
+    /// Prints the next piece at once. Lines break before the word that no longer fits.
+    pub fn push(&mut self, piece: &str) -> io::Result<()> {
+        for word in piece.split_inclusive([' ', '\n']) {
+            let length = word.trim_end().chars().count();
+            if self.column > 0 && self.column + length > self.width {
+                self.break_line()?;
+            }
+            write!(self.out, "{}", word.trim_end_matches('\n'))?;
+            self.column += word.chars().count();
+            if word.ends_with('\n') {
+                self.break_line()?;
+            }
+        }
+        self.out.flush()
+    }
+
+    fn break_line(&mut self) -> io::Result<()> {
+        self.column = 0;
+        write!(self.out, "\n{}", self.margin)
+    }
+
+    /// Ends the text.
+    pub fn finish(mut self) -> io::Result<()> {
+        writeln!(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_before_the_word_that_does_not_fit() {
+        let mut out = Vec::new();
+        let mut wrapped = Wrapped::new(&mut out, "| ", 9).unwrap();
+        for piece in ["one ", "two three", " four\nfive"] {
+            wrapped.push(piece).unwrap();
+        }
+        wrapped.finish().unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "| one two \n| three \n| four\n| five\n");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(seconds(Duration::from_micros(87_900)), "87 ms");
+        assert_eq!(seconds(Duration::from_millis(1020)), "1.02 s");
+    }
+}
