@@ -5,3 +5,8 @@ mod table;
 
 pub use paint::{Paint, Wrapped, seconds, tint};
 pub use table::attempts;
+
+/// The examples of the project's README, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -45,33 +45,41 @@ pub struct Wrapped<W> {
     margin: &'static str,
     width: usize,
     column: usize,
+    spaces: usize,
 }
 
 impl<W: Write> Wrapped<W> {
     /// Starts a text of this width (in characters) behind this margin.
     pub fn new(mut out: W, margin: &'static str, width: usize) -> io::Result<Self> {
         write!(out, "{margin}")?;
-        Ok(Self { out, margin, width, column: 0 })
+        Ok(Self { out, margin, width, column: 0, spaces: 0 })
     }
 
     /// Prints the next piece at once. Lines break before the word that no longer fits.
     pub fn push(&mut self, piece: &str) -> io::Result<()> {
-        for word in piece.split_inclusive([' ', '\n']) {
-            let length = word.trim_end().chars().count();
-            if self.column > 0 && self.column + length > self.width {
-                self.break_line()?;
+        for word in piece.split_inclusive(char::is_whitespace) {
+            let bare = word.trim_end();
+            let length = bare.chars().count();
+            if length > 0 {
+                if self.column > 0 && self.column + self.spaces + length > self.width {
+                    self.break_line()?;
+                }
+                write!(self.out, "{:spaces$}{bare}", "", spaces = self.spaces)?;
+                self.column += self.spaces + length;
+                self.spaces = 0;
             }
-            write!(self.out, "{}", word.trim_end_matches('\n'))?;
-            self.column += word.chars().count();
-            if word.ends_with('\n') {
-                self.break_line()?;
+            match word.strip_prefix(bare) {
+                Some("\n") => self.break_line()?,
+                Some("") | None => {}
+                // Printed before the next word, if that stands on the same line.
+                Some(_) => self.spaces = usize::from(self.column > 0),
             }
         }
         self.out.flush()
     }
 
     fn break_line(&mut self) -> io::Result<()> {
-        self.column = 0;
+        (self.column, self.spaces) = (0, 0);
         write!(self.out, "\n{}", self.margin)
     }
 
@@ -89,11 +97,11 @@ mod tests {
     fn lines_break_before_the_word_that_does_not_fit() {
         let mut out = Vec::new();
         let mut wrapped = Wrapped::new(&mut out, "| ", 9).unwrap();
-        for piece in ["one ", "two three", " four\nfive"] {
+        for piece in ["one ", "two th", "ree", " four\nfive"] {
             wrapped.push(piece).unwrap();
         }
         wrapped.finish().unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "| one two \n| three \n| four\n| five\n");
+        assert_eq!(String::from_utf8(out).unwrap(), "| one two\n| three\n| four\n| five\n");
     }
 
     #[test]

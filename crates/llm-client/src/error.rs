@@ -1,6 +1,7 @@
 //! Why no client can be made of a configuration.
 
 use llm_adapters::BuildError;
+use llm_protocol::Scrubber;
 use llm_reliability::InputError;
 
 use crate::registry::FactoryError;
@@ -96,7 +97,14 @@ impl ConfigError {
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         // Without its input the error names the path in place of the quoted line.
         error.set_input(None);
-        let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
-        Self::Toml { line: before.matches('\n').count() + 1, column, message: lines.join(" ") }
+        let message = error.to_string().lines().collect::<Vec<_>>().join(", ");
+        Self::Toml { line: before.matches('\n').count() + 1, column, message: without_keys(message) }
     }
+}
+
+/// Some messages quote a value, which is a key where someone put one that does not belong there. Only then is it cut
+/// to the length of a scrubbed text.
+fn without_keys(message: String) -> String {
+    let scrubbed = Scrubber::default().scrub(&message);
+    if scrubbed.contains("***") { scrubbed } else { message }
 }

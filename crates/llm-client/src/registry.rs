@@ -26,7 +26,7 @@ pub type FactoryError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// impl ProviderFactory for Acme {
 ///     fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
-///         Ok(Arc::new(ScriptedModel::new(context.spec.key())))
+///         Ok(Arc::new(ScriptedModel::new(&context.spec.key())))
 ///     }
 /// }
 ///

@@ -199,9 +199,14 @@ struct Inner {
 impl Error {
     /// An error of this kind; the message is for people and never decides anything.
     pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
+        Self::plain(kind, Scrubber::default().scrub(message.as_ref()))
+    }
+
+    /// For messages of our own, which hold nothing to scrub.
+    fn plain(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: Scrubber::default().scrub(message.as_ref()),
+            message: message.into(),
             model_key: None,
             status: None,
             code: None,
@@ -221,7 +226,7 @@ impl Error {
             Clock::Attempt => "the attempt took too long",
             Clock::Total => "the deadline of the call passed",
         };
-        Self::new(ErrorKind::Timeout(clock), message)
+        Self::plain(ErrorKind::Timeout(clock), message)
     }
 
     /// The candidate cannot carry what the request asks for; `what` names it.

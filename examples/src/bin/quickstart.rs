@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstyle::Style;
 use clap::Parser;
@@ -18,6 +18,7 @@ use llm_examples::{Paint, Wrapped, attempts, seconds, tint};
 use llm_protocol::{ModelAdapter, StreamEvent};
 use llm_reliability::{Attempt, Candidate, Report, ResilientClient, Timeouts};
 use llm_simulator::{Behaviour, Simulator};
+use tokio::time::Instant;
 
 const QUESTION: &str = "Why is the sky blue? Answer in two sentences.";
 const ANSWER: &str = "Sunlight holds every colour, and the air scatters the short blue waves far more than the long \
@@ -27,7 +28,7 @@ const MARGIN: &str = "    ";
 /// Shows a failover and a fan-out, offline or with real vendors.
 #[derive(Parser)]
 struct Options {
-    /// Let the real vendors answer whose keys are in ANTHROPIC_API_KEY and OPENAI_API_KEY.
+    /// Let the real vendors answer whose keys are in `ANTHROPIC_API_KEY` and `OPENAI_API_KEY`.
     #[arg(long)]
     live: bool,
     /// The Anthropic model to ask with --live.
@@ -56,7 +57,8 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
     let vendors = if options.live { real(&options)? } else { simulated(&simulator)? };
     let bold = Style::new().bold();
     let mut out = anstream::stdout();
-    writeln!(out, "\n{} three vendors on loopback, at {}", Paint(bold, "The simulator"), simulator.base_url())?;
+    let cast = if options.live { "the vendors that fail" } else { "all vendors" };
+    writeln!(out, "\nA simulator at {} plays {cast}.", simulator.base_url())?;
 
     writeln!(out, "\n{} one good answer, streamed\n", Paint(bold, "failover_stream:"))?;
     let one = failover(&simulator, &vendors).await?;
@@ -77,7 +79,10 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
 
 /// Two that fail, each in its own way, and then those that answer. Nobody waits for the first, and nobody waits long
 /// for the second.
-async fn failover(simulator: &Simulator, vendors: &[Arc<dyn ModelAdapter>]) -> Result<Report, Box<dyn Error>> {
+async fn failover(
+    simulator: &Simulator,
+    vendors: &[Arc<dyn ModelAdapter>],
+) -> Result<Report, Box<dyn Error>> {
     simulator.on("claude-busy", Behaviour::status(529));
     simulator.on("gpt-silent", Behaviour::keep_alives_only(Duration::from_millis(200)));
     let silent = OpenAi::builder("gpt-silent").base_url(format!("{}/v1", simulator.base_url())).build()?;
@@ -100,7 +105,6 @@ async fn failover(simulator: &Simulator, vendors: &[Arc<dyn ModelAdapter>]) -> R
         }
     }
     text.finish()?;
-    writeln!(out)?;
     Ok(stream.into_report())
 }
 

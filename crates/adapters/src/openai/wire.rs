@@ -118,13 +118,8 @@ impl Choice<'_> {
 impl Turn {
     /// The reasoning. Hosts that send it under both names send the same text twice.
     pub(super) fn take_reasoning(&mut self) -> String {
-        let mut reasoning = std::mem::take(&mut self.content.thought);
-        for named in [&self.reasoning_content, &self.reasoning] {
-            if reasoning.is_empty() {
-                reasoning.clone_from(&named.said);
-            }
-        }
-        reasoning
+        let places = [&mut self.content.thought, &mut self.reasoning_content.said, &mut self.reasoning.said];
+        places.into_iter().find(|text| !text.is_empty()).map(std::mem::take).unwrap_or_default()
     }
 }
 
