@@ -17,6 +17,8 @@ mod openai;
 mod replay;
 mod sse;
 mod stream;
+#[cfg(all(test, any(feature = "anthropic", feature = "openai")))]
+mod testing;
 mod vendor;
 #[cfg(any(feature = "anthropic", feature = "openai"))]
 mod wire;

@@ -55,7 +55,8 @@ impl Config {
     /// A probe holds its slot for at least as long as the longest attempt can last.
     fn breaker_settings(&self) -> Settings {
         let settings = Settings::from(&self.breaker);
-        let attempts = self.candidates.iter().map(|spec| spec.timeouts.attempt).chain([self.timeouts.attempt]);
+        let attempts =
+            self.candidates.iter().map(|spec| spec.timeouts.attempt).chain([self.timeouts.attempt]);
         let longest = attempts.flatten().max().unwrap_or_default();
         let hold = settings.max_hold.max(longest.saturating_add(MARGIN));
         settings.max_hold(hold)
@@ -73,11 +74,8 @@ fn candidate(
 ) -> Result<Candidate, ConfigError> {
     let factory = registry.factory(path, spec)?;
     let credential = registry.credential(path, spec, factory)?;
-    let refused = |cause| ConfigError::Provider {
-        path: path.to_owned(),
-        provider: spec.provider.clone(),
-        cause,
-    };
+    let refused =
+        |cause| ConfigError::Provider { path: path.to_owned(), provider: spec.provider.clone(), cause };
     let adapter = factory.adapter(ProviderContext { spec, credential, http }).map_err(refused)?;
     if adapter.key() != spec.key() {
         let problem = format!("its adapter calls itself `{}` and not `{}`", adapter.key(), spec.key());

@@ -10,9 +10,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting};
 pub(crate) use self::check::candidate_path;
 pub(crate) use self::not_built::PROVIDERS as NOT_BUILT_PROVIDERS;
-pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting};
 pub use self::sections::{
     BreakerConfig, FailoverConfig, FanOutConfig, Order, PolicyName, Probes, QuorumSetting, TimeoutConfig,
 };

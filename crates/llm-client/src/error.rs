@@ -49,7 +49,9 @@ pub enum ConfigError {
         known: Vec<String>,
     },
     /// The provider exists, and this build leaves it out.
-    #[error("`{path}.provider`: `{provider}` is not in this build: compile llm-client with the feature `{feature}`")]
+    #[error(
+        "`{path}.provider`: `{provider}` is not in this build: compile llm-client with the feature `{feature}`"
+    )]
     ProviderNotCompiled {
         /// Which candidate.
         path: String,

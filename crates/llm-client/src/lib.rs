@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+//! Vendors, strategies and stores made ready: a provider registry and a TOML configuration.
+#![cfg_attr(all(feature = "anthropic", feature = "openai"), doc = "", doc = include_str!("../README.md"))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod build;

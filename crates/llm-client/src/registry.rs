@@ -77,7 +77,10 @@ type Lookup = dyn Fn(&str) -> Option<Secret> + Send + Sync;
 pub(crate) enum Entry {
     Factory(Arc<dyn ProviderFactory>),
     /// Left out of this build; the feature that brings it.
-    #[cfg_attr(all(feature = "anthropic", feature = "openai"), allow(dead_code, reason = "nothing is left out"))]
+    #[cfg_attr(
+        all(feature = "anthropic", feature = "openai"),
+        allow(dead_code, reason = "nothing is left out")
+    )]
     NotCompiled(&'static str),
 }
 
@@ -165,7 +168,9 @@ impl Registry {
         let credential = held.as_ref().map(|secret| secret.expose().trim()).filter(|key| !key.is_empty());
         match credential {
             Some(key) => Ok(Some(Secret::from(key))),
-            None => Err(ConfigError::MissingVariable { path: path.to_owned(), variable: variable.to_owned() }),
+            None => {
+                Err(ConfigError::MissingVariable { path: path.to_owned(), variable: variable.to_owned() })
+            }
         }
     }
 }

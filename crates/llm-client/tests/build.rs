@@ -1,4 +1,5 @@
 //! From a configuration to a client: what is refused then, and where credentials come from.
+#![cfg(all(feature = "anthropic", feature = "openai"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::sync::Arc;
@@ -7,7 +8,9 @@ use llm_client::llm_adapters::HttpClient;
 use llm_client::llm_protocol::testing::{ScriptedModel, Step};
 use llm_client::llm_protocol::{ModelAdapter, Secret};
 use llm_client::llm_reliability::{Candidate, InputError};
-use llm_client::{CandidateSpec, Config, ConfigError, FactoryError, ProviderContext, ProviderFactory, Registry};
+use llm_client::{
+    CandidateSpec, Config, ConfigError, FactoryError, ProviderContext, ProviderFactory, Registry,
+};
 use parking_lot::Mutex;
 
 const KEY: &str = "sk-hunter2-hunter2";
@@ -112,18 +115,16 @@ fn nobody_to_ask_and_two_of_one_name_are_refused() {
     config.candidates[1].id = Some("ollama:b".into());
     assert!(config.build(&registry()).is_ok());
     config.candidates[0].id = Some("ollama:b".into());
-    assert_eq!(
-        config.build(&registry()).unwrap_err().to_string(),
-        "two candidates are called `ollama:b`"
-    );
+    assert_eq!(config.build(&registry()).unwrap_err().to_string(), "two candidates are called `ollama:b`");
 }
 
 #[test]
 fn a_missing_credential_is_named_by_its_variable() {
     for variable in ["MISSING", "EMPTY", "BLANK", "_x1"] {
         let error = refusal(&format!("provider = 'openai'\napi_key_env = '{variable}'"));
-        let message =
-            format!("the environment variable `{variable}`, for the credential of `candidate[0]`, is not set or empty");
+        let message = format!(
+            "the environment variable `{variable}`, for the credential of `candidate[0]`, is not set or empty"
+        );
         assert_eq!(error.to_string(), message);
     }
     let real = candidate("provider = 'openai'\napi_key_env = 'LLM_CLIENT_TEST_THAT_NOBODY_SETS'");
@@ -168,10 +169,13 @@ fn credentials_go_to_no_other_host_unasked() {
     let registry = Registry::empty()
         .provider("acme", acme.clone())
         .credentials(|name| Some(Secret::from(format!(" {name} of the vault\n"))));
-    for settings in ["", "base_url = 'https://h'", "base_url = 'https://h'\napi_key_env = 'OTHER'", "api_key_env = 'X'"] {
+    for settings in
+        ["", "base_url = 'https://h'", "base_url = 'https://h'\napi_key_env = 'OTHER'", "api_key_env = 'X'"]
+    {
         candidate(&format!("provider = 'acme'\n{settings}")).build(&registry).unwrap();
     }
-    let expected = [Some("ACME_API_KEY of the vault"), None, Some("OTHER of the vault"), Some("X of the vault")];
+    let expected =
+        [Some("ACME_API_KEY of the vault"), None, Some("OTHER of the vault"), Some("X of the vault")];
     assert_eq!(*acme.0.lock(), expected.map(|key| key.map(str::to_owned)));
 }
 

@@ -146,7 +146,7 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         (&candidate("max_output_tokens = 'sk-hunter22'"), (4, 21), ["***", "in `candidate."]),
         (&candidate("price = { currency = 'USD' }"), (4, 9), ["`input_per_1m`", "in `candidate.price`"]),
         ("[[candidate]]\nmodel = 'x'", (1, 1), ["missing field `provider`", "in `candidate`"]),
-        ("[failover]\nü = = 1", (2, 1), ["", ""]),
+        ("[failover]\n'ü' = = 1", (2, 7), ["extra `=`", ""]),
         ("a = 1\na = 2", (2, 1), ["duplicate key", ""]),
     ] {
         let error = Config::from_toml(text).unwrap_err();

@@ -24,11 +24,7 @@ fn on_429(pairs: &[(&str, &str)]) -> Option<f64> {
 
 #[test]
 fn the_most_exact_hint_wins() {
-    let all = [
-        ("retry-after-ms", "1500"),
-        ("retry-after", "7"),
-        ("x-ratelimit-reset-requests", "9s"),
-    ];
+    let all = [("retry-after-ms", "1500"), ("retry-after", "7"), ("x-ratelimit-reset-requests", "9s")];
     assert_eq!(on_429(&all), Some(1.5));
     assert_eq!(on_429(&all[1..]), Some(7.0));
     let now = SystemTime::UNIX_EPOCH + NOW;
@@ -108,7 +104,11 @@ fn spans_as_open_ai_writes_them() {
         ("", None),
     ] {
         let hint = on_429(&[("x-ratelimit-reset-tokens", value)]);
-        assert_eq!(hint.map(|hint| (hint * 1e6).round()), seconds.map(|s| (s * 1e6_f64).round()), "{value:?}");
+        assert_eq!(
+            hint.map(|hint| (hint * 1e6).round()),
+            seconds.map(|s| (s * 1e6_f64).round()),
+            "{value:?}"
+        );
     }
 }
 
@@ -150,7 +150,8 @@ fn the_limit_that_is_used_up_counts() {
 
 #[test]
 fn resets_mean_nothing_but_on_a_429() {
-    let resets = [("x-ratelimit-reset-requests", "9s"), ("anthropic-ratelimit-tokens-reset", "2026-01-06T07:11:55Z")];
+    let resets =
+        [("x-ratelimit-reset-requests", "9s"), ("anthropic-ratelimit-tokens-reset", "2026-01-06T07:11:55Z")];
     for status in [400, 401, 500, 503, 529] {
         assert_eq!(hint(StatusCode::from_u16(status).unwrap(), &resets), None);
     }

@@ -129,7 +129,9 @@ fn oracle(text: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
     let (mut events, mut name, mut data) = (Vec::new(), String::new(), Vec::<String>::new());
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    for line in complete.split('\n').take(if complete.is_empty() && !text.starts_with('\n') { 0 } else { usize::MAX }) {
+    for line in
+        complete.split('\n').take(if complete.is_empty() && !text.starts_with('\n') { 0 } else { usize::MAX })
+    {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
         match field {

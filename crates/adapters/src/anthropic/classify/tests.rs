@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 use ErrorKind::{
-    Authentication, BadRequest, Billing, ContextLength, ModelNotFound, Other, Overloaded, Permission, RateLimited,
-    Server, TooLarge,
+    Authentication, BadRequest, Billing, ContextLength, ModelNotFound, Other, Overloaded, Permission,
+    RateLimited, Server, TooLarge,
 };
 
 fn envelope(kind: &str, message: &str) -> Value {
@@ -54,7 +54,8 @@ fn codes_say_more_than_the_type() {
         (429, "rate_limit_error", "contract_spend_limit_reached", Billing),
         (429, "rate_limit_error", "anything", RateLimited),
     ] {
-        let body = json!({"type": "error", "error": {"type": ty, "message": "m", "details": {"error_code": code}}});
+        let body =
+            json!({"type": "error", "error": {"type": ty, "message": "m", "details": {"error_code": code}}});
         let failure = refusal(status, body.to_string().as_bytes());
         assert_eq!((failure.kind, failure.code.as_deref()), (expected, Some(code)));
     }
@@ -101,7 +102,8 @@ fn errors_inside_a_success_go_by_their_type() {
 #[test]
 fn what_is_no_envelope_goes_by_its_status() {
     for body in ["", "<html></html>", "nonsense", "{}", "[]", "null", "{\"error\":{}}", "{\"error\":\"x\"}"] {
-        for (status, expected) in [(400, BadRequest), (401, Authentication), (502, Server), (529, Overloaded)] {
+        for (status, expected) in [(400, BadRequest), (401, Authentication), (502, Server), (529, Overloaded)]
+        {
             assert_eq!(refusal(status, body.as_bytes()).kind, expected, "{status} {body}");
         }
     }

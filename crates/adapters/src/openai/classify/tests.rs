@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 use ErrorKind::{
-    Authentication, BadRequest, Billing, ContentFilter, ContextLength, ModelNotFound, Other, Overloaded, Permission,
-    RateLimited, Server, TooLarge,
+    Authentication, BadRequest, Billing, ContentFilter, ContextLength, ModelNotFound, Other, Overloaded,
+    Permission, RateLimited, Server, TooLarge,
 };
 
 fn kind(status: u16, error: &Value) -> ErrorKind {
@@ -46,7 +46,11 @@ fn codes_say_more_than_the_status() {
         (402, "anything", Billing),
         (418, "anything", Other),
     ] {
-        assert_eq!(kind(status, &json!({"message": "m", "type": "t", "param": null, "code": code})), expected, "{status} {code}");
+        assert_eq!(
+            kind(status, &json!({"message": "m", "type": "t", "param": null, "code": code})),
+            expected,
+            "{status} {code}"
+        );
     }
 }
 
@@ -63,7 +67,11 @@ fn the_type_counts_where_the_code_says_nothing() {
         (500, "invalid_request_error", Server),
     ] {
         for code in [json!(null), json!("other"), json!(status), json!("")] {
-            assert_eq!(kind(status, &json!({"message": "m", "type": ty, "code": code})), expected, "{status} {ty}");
+            assert_eq!(
+                kind(status, &json!({"message": "m", "type": ty, "code": code})),
+                expected,
+                "{status} {ty}"
+            );
         }
     }
 }
@@ -89,7 +97,16 @@ fn the_status_counts_where_nothing_else_does() {
         (302, Other),
         (451, Other),
     ] {
-        for body in ["", "<html>bad gateway</html>", "nonsense", "{}", "[]", "null", "{\"error\":{}}", "{\"error\":\"x\"}"] {
+        for body in [
+            "",
+            "<html>bad gateway</html>",
+            "nonsense",
+            "{}",
+            "[]",
+            "null",
+            "{\"error\":{}}",
+            "{\"error\":\"x\"}",
+        ] {
             assert_eq!(refusal(status, body.as_bytes()).kind, expected, "{status} {body}");
         }
     }
@@ -111,7 +128,11 @@ fn envelopes_of_every_shape_are_read() {
         (json!({"error": {"message": "m", "code": 429}}), "m", Some("429")),
         (json!({"error": "m"}), "m", None),
         (json!([{"error": {"message": "m", "code": 400}}]), "m", Some("400")),
-        (json!({"object": "error", "message": "m", "type": "BadRequestError", "code": 400}), "m", Some("400")),
+        (
+            json!({"object": "error", "message": "m", "type": "BadRequestError", "code": 400}),
+            "m",
+            Some("400"),
+        ),
         (json!({"detail": "m"}), "m", None),
         (json!({"detail": [{"loc": []}]}), "no explanation", None),
         (json!({"error": {"message": 5, "code": {}}}), "no explanation", None),

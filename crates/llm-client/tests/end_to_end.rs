@@ -1,0 +1,209 @@
+//! Configured clients over real sockets: what the settings do.
+#![cfg(all(feature = "anthropic", feature = "openai"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::time::Duration;
+
+use llm_client::llm_protocol::{Clock, ErrorKind};
+use llm_client::llm_reliability::{Ended, Outcome, Phase, Report, ResilientClient};
+use llm_client::{Config, Registry};
+use llm_simulator::{Behaviour, Simulator};
+
+const KEY: &str = "sk-hunter2-hunter2";
+
+fn client(text: &str) -> ResilientClient {
+    let registry = Registry::new().credentials(|name| name.ends_with("_KEY").then(|| KEY.into()));
+    Config::from_toml(text).unwrap().build(&registry).unwrap()
+}
+
+/// Two candidates, one of each vendor, under these sections.
+fn pair(simulator: &Simulator, sections: &str) -> ResilientClient {
+    let url = simulator.base_url();
+    client(&format!(
+        "{sections}
+        [[candidate]]
+        provider = 'anthropic'
+        model = 'claude-x'
+        base_url = '{url}'
+        api_key_env = 'A_KEY'
+        [[candidate]]
+        provider = 'openai'
+        model = 'gpt-x'
+        base_url = '{url}/v1'
+        api_key_env = 'B_KEY'"
+    ))
+}
+
+fn outcomes(report: &Report) -> Vec<(&str, &str)> {
+    report.attempts().iter().map(|attempt| (&*attempt.model_key, attempt.outcome.as_str())).collect()
+}
+
+#[tokio::test]
+async fn the_sample_configuration_works() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("claude-haiku-4-5", Behaviour::answer("Hello there"));
+    let client = client(&format!(
+        r#"
+        [timeouts]                        # durations as "15s", "500ms"
+        first_token = "15s"
+        [failover]
+        order = "listed"
+        transient_retries = 1
+        policy = "keel"
+        [fan_out]
+        quorum = "all"
+        [breaker]
+        failure_threshold = 3
+        cooldown = "120s"
+        probes = 1
+        [[candidate]]
+        id = "anthropic-direct"
+        provider = "anthropic"
+        model = "claude-haiku-4-5"
+        base_url = "{}"
+        api_key_env = "ANTHROPIC_API_KEY"
+        price = {{ currency = "USD", input_per_1m = "0.80", output_per_1m = "4.00" }}
+        "#,
+        simulator.base_url()
+    ));
+    let report = client.failover("Hi").await.unwrap();
+    assert_eq!(outcomes(&report), [("anthropic-direct", "success")]);
+    assert_eq!(report.response().unwrap().text, "Hello there");
+    assert_eq!(report.cost()[0].currency, "USD");
+    let request = &simulator.requests("claude-haiku-4-5")[0];
+    assert_eq!(request.header("x-api-key"), Some(KEY));
+}
+
+#[tokio::test]
+async fn candidates_have_their_settings_on_the_wire() {
+    let simulator = Simulator::start().await.unwrap();
+    let url = simulator.base_url();
+    let client = client(&format!(
+        "[[candidate]]
+        provider = 'anthropic'
+        model = 'claude-x'
+        base_url = '{url}/'
+        api_version = '2099-01-01'
+        max_output_tokens = 77
+        [[candidate]]
+        provider = 'acme'
+        model = 'large'
+        base_url = '{url}/some/path/v1'
+        stream = 'never'
+        max_output_tokens = 78"
+    ));
+    let report = client.fan_out("Hi").await.unwrap();
+    assert_eq!(outcomes(&report), [("anthropic:claude-x", "success"), ("acme:large", "success")]);
+    let claude = &simulator.requests("claude-x")[0];
+    assert_eq!(claude.header("anthropic-version"), Some("2099-01-01"));
+    assert_eq!(claude.header("x-api-key"), None);
+    assert_eq!((claude.body["max_tokens"].as_u64(), claude.streamed), (Some(77), true));
+    let large = &simulator.requests("large")[0];
+    assert_eq!(
+        (large.path.as_str(), large.header("authorization")),
+        ("/some/path/v1/chat/completions", None)
+    );
+    assert_eq!((large.body["max_tokens"].as_u64(), large.streamed), (Some(78), false));
+}
+
+#[tokio::test]
+async fn clocks_and_retries_are_set() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.script("claude-x", [Behaviour::status(529), Behaviour::stall()]);
+    let sections = "[timeouts]\nfirst_token = '200ms'\n[failover]\ntransient_retries = 1";
+    let report = pair(&simulator, sections).failover("Hi").await.unwrap();
+    let expected =
+        [("anthropic:claude-x", "failed"), ("anthropic:claude-x", "failed"), ("openai:gpt-x", "success")];
+    assert_eq!(outcomes(&report), expected);
+    let kinds: Vec<_> = report.attempts().iter().filter_map(|attempt| attempt.error()).collect();
+    assert_eq!(kinds[0].kind(), ErrorKind::Overloaded);
+    assert_eq!(kinds[1].kind(), ErrorKind::Timeout(Clock::FirstToken));
+}
+
+#[tokio::test]
+async fn a_candidates_own_clocks_win() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("slow", Behaviour::default().delay(Duration::from_millis(400)));
+    let url = simulator.base_url();
+    let client = client(&format!(
+        "timeouts.first_token = '50ms'
+        [[candidate]]
+        provider = 'acme'
+        model = 'slow'
+        base_url = '{url}'
+        timeouts.first_token = '30s'"
+    ));
+    assert_eq!(client.failover("Hi").await.unwrap().ended(), Ended::Answered);
+}
+
+#[tokio::test]
+async fn policies_differ() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("claude-x", Behaviour::status(401));
+    for (policy, ended) in
+        [("default", Ended::Answered), ("keel", Ended::Answered), ("robust", Ended::Stopped)]
+    {
+        let client = pair(&simulator, &format!("[failover]\npolicy = '{policy}'"));
+        assert_eq!(client.failover("Hi").await.unwrap().ended(), ended, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn the_breaker_opens_when_told() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("claude-x", Behaviour::status(500));
+    let client = pair(&simulator, "[breaker]\nfailure_threshold = 1\ncooldown = '30s'");
+    client.failover("Hi").await.unwrap();
+    let report = client.failover("Hi").await.unwrap();
+    assert_eq!(outcomes(&report), [("anthropic:claude-x", "preempted_open"), ("openai:gpt-x", "success")]);
+    let Outcome::PreemptedOpen { retry_after: Some(rest) } = report.attempts()[0].outcome else { panic!() };
+    assert!(rest > Duration::from_secs(20) && rest <= Duration::from_secs(30), "{rest:?}");
+    assert_eq!(simulator.received("claude-x"), 1);
+}
+
+#[tokio::test]
+async fn a_hint_is_remembered() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("claude-x", Behaviour::status(429).header("retry-after", "20"));
+    let client = pair(&simulator, "");
+    let first = client.failover("Hi").await.unwrap();
+    assert_eq!(outcomes(&first)[0], ("anthropic:claude-x", "deferred_backpressure"));
+    let second = client.failover("Hi").await.unwrap();
+    assert_eq!(outcomes(&second)[0], ("anthropic:claude-x", "preempted_limited"));
+    assert_eq!(simulator.received("claude-x"), 1);
+}
+
+#[tokio::test]
+async fn candidates_of_one_host_share_connections() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("a", Behaviour::status(529));
+    let url = simulator.base_url();
+    let same = |model| {
+        format!("[[candidate]]\nprovider = 'acme'\nmodel = '{model}'\nbase_url = '{url}'\nstream = 'never'\n")
+    };
+    let client = client(&(same("a") + &same("b")));
+    for _ in 0..3 {
+        assert_eq!(client.failover("Hi").await.unwrap().ended(), Ended::Answered);
+        simulator.wait_idle().await;
+    }
+    assert_eq!((simulator.received_total(), simulator.connections()), (6, 1));
+}
+
+#[tokio::test]
+async fn connecting_has_a_limit() {
+    // The kernel completes the TCP handshake, and nobody ever answers the one of TLS.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = client(&format!(
+        "timeouts.connect = '100ms'
+        [[candidate]]
+        provider = 'acme'
+        model = 'm'
+        base_url = 'https://{}'",
+        listener.local_addr().unwrap()
+    ));
+    let report = client.failover("Hi").await.unwrap();
+    let attempt = &report.attempts()[0];
+    assert_eq!(attempt.phase, Some(Phase::Connect), "{attempt:?}");
+    assert_eq!(attempt.error().unwrap().kind(), ErrorKind::Timeout(Clock::Connect));
+    assert!(report.elapsed() < Duration::from_secs(5), "{:?}", report.elapsed());
+}

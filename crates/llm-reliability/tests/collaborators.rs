@@ -1,0 +1,228 @@
+//! What the strategies ask of a breaker and a limiter that are handed in, and what they tell them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Seen, builder, failing, secs, trail};
+use llm_protocol::testing::{ScriptedModel, Step};
+use llm_protocol::{Error, ErrorKind};
+use llm_reliability::circuit_breaker::{
+    Admission, Breaker, Cost, LeaseId, LimitReason, Limited, Limiter, RejectReason, Rejection, Reservation,
+    State, Status, Transition, Verdict, async_trait,
+};
+use llm_reliability::{Attempt, Call, Ended, Observer, Timeouts};
+use parking_lot::Mutex;
+
+/// A store that writes down what it is asked and told, and answers as it was set up to.
+#[derive(Default)]
+struct Store {
+    said: Mutex<Vec<String>>,
+    held: Mutex<Vec<LeaseId>>,
+    degraded: bool,
+    rejects: Option<RejectReason>,
+    limits: Option<LimitReason>,
+    hangs: bool,
+    panics: bool,
+}
+
+impl Store {
+    fn say(&self, what: impl Into<String>) {
+        self.said.lock().push(what.into());
+    }
+
+    fn end(&self, lease: LeaseId) {
+        self.held.lock().retain(|held| *held != lease);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.said.lock())
+    }
+}
+
+#[async_trait]
+impl Breaker for Store {
+    async fn acquire(&self, key: &str, lease: LeaseId) -> Result<Admission, Rejection> {
+        self.say(format!("may {key}?"));
+        assert!(!self.panics, "the store is broken");
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        if let Some(reason) = self.rejects {
+            return Err(Rejection::new(reason).with_retry_after(secs(3)).with_degraded(self.degraded));
+        }
+        self.held.lock().push(lease);
+        Ok(Admission::closed(1).with_degraded(self.degraded))
+    }
+
+    fn settle(&self, key: &str, lease: LeaseId, _: Admission, verdict: Verdict) {
+        self.end(lease);
+        self.say(format!("{key}: {verdict:?}"));
+    }
+
+    fn abandon(&self, key: &str, lease: LeaseId) {
+        self.end(lease);
+        self.say(format!("{key}: abandoned"));
+    }
+
+    async fn status(&self, _: &str) -> Status {
+        Status::default()
+    }
+
+    async fn flush(&self) {
+        self.say("flush");
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Limiter for Store {
+    async fn acquire(&self, _: &str, lease: LeaseId, cost: &Cost) -> Result<Reservation, Limited> {
+        if let Some(reason) = self.limits {
+            return Err(Limited::new(reason).with_retry_after(secs(5)));
+        }
+        self.held.lock().push(lease);
+        Ok(Reservation::new(*cost))
+    }
+
+    fn settle(&self, _: &str, lease: LeaseId, _: Reservation, actual: &Cost) {
+        self.end(lease);
+        self.say(format!("cost {:?} {:?}", actual.input_tokens, actual.output_tokens));
+    }
+
+    fn abandon(&self, _: &str, lease: LeaseId) {
+        self.end(lease);
+        self.say("refunded");
+    }
+
+    fn defer(&self, key: &str, delay: Duration) {
+        self.say(format!("{key}: away for {delay:?}"));
+    }
+}
+
+async fn run(store: Store, step: Step) -> (Vec<String>, Vec<String>, Arc<Store>) {
+    let store = Arc::new(store);
+    let client = builder(&[ScriptedModel::new("p:a").then(step)])
+        .breaker(Arc::<Store>::clone(&store))
+        .limiter(Arc::<Store>::clone(&store))
+        .build()
+        .unwrap();
+    let report = client.failover("hi").await.unwrap();
+    assert!(store.held.lock().is_empty(), "a lease is still held");
+    (trail(&report), store.take(), store)
+}
+
+#[tokio::test(start_paused = true)]
+async fn verdict_and_cost_follow_what_happened() {
+    let hinted = Error::new(ErrorKind::RateLimited, "").with_retry_after(secs(9));
+    let table = [
+        (Step::answer("one two"), vec!["p:a: Success", "cost Some(10) Some(2)"]),
+        (failing(ErrorKind::Server), vec!["p:a: Failure", "cost None None"]),
+        (failing(ErrorKind::Authentication), vec!["p:a: Failure", "cost None None"]),
+        (failing(ErrorKind::BadRequest), vec!["p:a: Neutral", "cost None None"]),
+        (Step::error(hinted), vec!["p:a: Neutral", "cost None None", "p:a: away for 9s"]),
+        (failing(ErrorKind::QuotaExhausted), vec!["p:a: Neutral", "cost None None", "p:a: away for 300s"]),
+        (Step::panic(), vec!["p:a: Neutral", "cost None None"]),
+        // What never reached the provider costs nothing there.
+        (Step::connect_error(Error::new(ErrorKind::Connection, "")), vec!["p:a: Failure", "refunded"]),
+        (Step::prepare_error(Error::unsupported("seed")), vec!["p:a: Neutral", "refunded"]),
+    ];
+    for (step, told) in table {
+        let shown = format!("{step:?}");
+        let (_, said, _) = run(Store::default(), step).await;
+        assert_eq!(said, [vec!["may p:a?"], told].concat(), "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_rejected_holds_nothing() {
+    let (trail, said, _) =
+        run(Store { rejects: Some(RejectReason::Open), ..Store::default() }, Step::default()).await;
+    assert_eq!((trail, said), (vec!["p:a preempted_open".to_owned()], vec!["may p:a?".to_owned()]));
+    let (trail, said, _) =
+        run(Store { limits: Some(LimitReason::Rate), ..Store::default() }, Step::default()).await;
+    assert_eq!(trail, ["p:a preempted_limited"]);
+    assert_eq!(said, ["may p:a?", "p:a: Neutral"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_not_there_shows_on_the_attempt() {
+    for (rejects, degraded) in [(None, true), (Some(RejectReason::StoreUnavailable), true), (None, false)] {
+        let store = Arc::new(Store { rejects, degraded: degraded && rejects.is_none(), ..Store::default() });
+        let client = builder(&[ScriptedModel::new("p:a")]).breaker(store).build().unwrap();
+        let report = client.failover("hi").await.unwrap();
+        assert_eq!(report.attempts()[0].degraded, degraded, "{rejects:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_or_panics_never_hangs_or_unwinds_the_call() {
+    let hanging = Arc::new(Store { hangs: true, ..Store::default() });
+    let client =
+        builder(&[ScriptedModel::new("p:a")]).breaker(Arc::<Store>::clone(&hanging)).build().unwrap();
+    let call = Call::new("hi").timeouts(Timeouts::new().total(secs(4)));
+    let report = client.failover(call).await.unwrap();
+    assert_eq!((report.ended(), report.elapsed()), (Ended::TotalTimeout, secs(4)));
+    assert_eq!(trail(&report), ["p:a failed timeout/total"]);
+    // Asked and gone away: the lease is given back by name, in case it is granted after all.
+    assert_eq!(hanging.take(), ["may p:a?", "p:a: abandoned"]);
+
+    let (trail, said, _) = run(Store { panics: true, ..Store::default() }, Step::default()).await;
+    assert_eq!(trail, ["p:a failed other"]);
+    assert_eq!(said, ["may p:a?", "p:a: abandoned"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_flushes_and_does_not_wait_for_ever() {
+    let (quick, stuck) = (Arc::new(Store::default()), Arc::new(Store { hangs: true, ..Store::default() }));
+    for (store, flushed) in [(quick, true), (stuck, false)] {
+        let client =
+            builder(&[ScriptedModel::new("p:a")]).breaker(Arc::<Store>::clone(&store)).build().unwrap();
+        assert_eq!(client.shutdown().await, flushed);
+        assert_eq!(store.take(), ["flush"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_observer_hears_of_every_transition_of_the_clients_own_breaker() {
+    #[derive(Clone, Default)]
+    struct Transitions(Arc<Mutex<Vec<(String, State, State)>>>);
+    impl Observer for Transitions {
+        fn on_attempt(&self, _: &Attempt) {}
+        fn on_transition(&self, transition: &Transition) {
+            self.0.lock().push((transition.key.to_string(), transition.from, transition.to));
+        }
+    }
+    let heard = Transitions::default();
+    let model =
+        ScriptedModel::new("p:a").then_times(3, failing(ErrorKind::Overloaded)).then(Step::answer("back"));
+    let client = builder(&[model]).observer(heard.clone()).build().unwrap();
+    for _ in 0..4 {
+        client.failover("hi").await.unwrap();
+    }
+    tokio::time::advance(secs(120)).await;
+    assert!(client.failover("hi").await.unwrap().succeeded());
+    let expected =
+        [(State::Closed, State::Open), (State::Open, State::HalfOpen), (State::HalfOpen, State::Closed)];
+    assert_eq!(*heard.0.lock(), expected.map(|(from, to)| ("p:a".to_owned(), from, to)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_while_it_is_out_keeps_its_cost() {
+    let store = Arc::new(Store::default());
+    let seen = Seen::default();
+    let client = builder(&[ScriptedModel::new("p:a").then(Step::answer("one").then_stall())])
+        .breaker(Arc::<Store>::clone(&store))
+        .limiter(Arc::<Store>::clone(&store))
+        .observer(seen.clone())
+        .build()
+        .unwrap();
+    assert!(tokio::time::timeout(secs(1), client.failover("hi")).await.is_err());
+    assert_eq!(store.take(), ["may p:a?", "p:a: Neutral", "cost None None"]);
+    assert_eq!(seen.take(), ["p:a cancelled @stream"]);
+}
