@@ -25,8 +25,7 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// One model of one vendor over HTTP. Cloning is cheap.
 ///
-/// Made by [`OpenAi::builder`](crate::OpenAi::builder) or [`Anthropic::builder`](crate::Anthropic::builder). Needs
-/// a tokio runtime. It keeps no clock but the one for connecting; dropping a call ends its request, closes the
+/// Made by `OpenAi::builder` or `Anthropic::builder`. Needs a tokio runtime. It keeps no clock but the one for connecting; dropping a call ends its request, closes the
 /// connection (on HTTP/2 resets the stream), and leaks nothing.
 pub struct Adapter<V> {
     shared: Arc<Shared<V>>,
@@ -111,7 +110,8 @@ impl<V: Vendor> Shared<V> {
         };
         let named = |error: Error| error.with_model_key(Arc::clone(&self.key));
         let body = self.vendor.encode(&target, request, stream).map_err(named)?;
-        let accept = if stream { "text/event-stream" } else { "application/json" };
+        // Streams may be refused in JSON.
+        let accept = if stream { "text/event-stream, application/json" } else { "application/json" };
         let call = self
             .http
             .inner()

@@ -19,8 +19,7 @@ const MAX_RESPONSE_BYTES: usize = 64 << 20;
 /// images of a few megabytes.
 const MAX_EVENT_BYTES: usize = 8 << 20;
 
-/// Makes an adapter. Start with [`OpenAi::builder`](crate::OpenAi::builder) or
-/// [`Anthropic::builder`](crate::Anthropic::builder).
+/// Makes an adapter. Start with `OpenAi::builder` or `Anthropic::builder`.
 #[derive(Clone)]
 pub struct Builder<V> {
     pub(crate) vendor: V,

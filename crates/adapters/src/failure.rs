@@ -39,11 +39,6 @@ impl Failure {
         Self::protocol(format!("{what} {problem} (line {}, column {})", error.line(), error.column()))
     }
 
-    pub(crate) fn with_code(mut self, code: Option<String>) -> Self {
-        self.code = code;
-        self
-    }
-
     /// The error that callers see: secrets are taken out by value, then by pattern.
     pub(crate) fn into_error(self, scrubber: &Scrubber) -> llm_protocol::Error {
         let mut error = llm_protocol::Error::new(self.kind, scrubber.scrub(&self.message));

@@ -11,8 +11,8 @@ use crate::http::header;
 /// for good. A number too large for any clock means "too long", not "no hint".
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Bare numbers in reset headers are seconds; from here on (thirty years) they must be points in time.
-const EPOCH_LIKE: Duration = Duration::from_secs(1_000_000_000);
+/// Bare numbers in reset headers are seconds; with this many digits (thirty years) they must be points in time.
+const EPOCH_DIGITS: usize = 10;
 
 /// How long the provider asks to be left alone, by a failure's headers and the hint in its body. The most exact hint
 /// wins: `retry-after-ms`, `retry-after` in seconds or as a date, the body, and on a 429 the headers that say when
@@ -29,7 +29,7 @@ pub(crate) fn retry_after(
         number(value, 1.0).or_else(|| date(value, now))
     };
     let resets = || if status == StatusCode::TOO_MANY_REQUESTS { reset(headers, now) } else { None };
-    milliseconds().or_else(after).or(body).or_else(resets).map(|delay| delay.min(LONGEST))
+    milliseconds().or_else(after).or(body).or_else(resets)
 }
 
 /// Whether the provider says that the same host may be asked again.
@@ -42,18 +42,18 @@ pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
 }
 
 /// Decimal digits with an optional fraction, in units of which `per_second` make a second. Signs, `nan`, `inf` and
-/// anything else are refused.
+/// anything else are refused; it is never more than [`LONGEST`].
 pub(crate) fn number(text: &str, per_second: f64) -> Option<Duration> {
     let plain = text.starts_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let value = plain.then(|| text.parse::<f64>().ok()).flatten()?;
-    Some(Duration::try_from_secs_f64(value / per_second).unwrap_or(Duration::MAX))
+    Some(Duration::try_from_secs_f64(value / per_second).map_or(LONGEST, |delay| delay.min(LONGEST)))
 }
 
 /// An HTTP date; one in the past means now.
 fn date(text: &str, now: SystemTime) -> Option<Duration> {
     let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+    Some(at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST))
 }
 
 /// When the limit that was hit is full again: the latest of those that have nothing left, or of all where nobody
@@ -80,7 +80,8 @@ fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 /// A span as OpenAI writes it: `12ms`, `17.399999999s`, `20m52.666s`, `1h2m3s`; Azure sends bare seconds.
 fn span(text: &str) -> Option<Duration> {
     if let Some(seconds) = number(text, 1.0) {
-        return (seconds < EPOCH_LIKE).then_some(seconds);
+        let digits = text.split('.').next().map_or(0, str::len);
+        return (digits < EPOCH_DIGITS).then_some(seconds);
     }
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -102,13 +103,13 @@ fn span(text: &str) -> Option<Duration> {
         total = total.saturating_add(number(amount, per_second)?);
         rest = tail;
     }
-    (!text.is_empty()).then_some(total)
+    (!text.is_empty()).then_some(total.min(LONGEST))
 }
 
 /// A point in time as Anthropic writes it, RFC 3339; one in the past means now.
 fn timestamp(text: &str, now: SystemTime) -> Option<Duration> {
     let at = SystemTime::from(text.parse::<jiff::Timestamp>().ok()?);
-    Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+    Some(at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! `{provider, request: {method, path, body}, stream, response: {status, headers, body_base64}}`.
 //!
 //! Without the variable there is nothing to replay, and the test says so.
+#![cfg(all(feature = "anthropic", feature = "openai"))]
 #![allow(clippy::print_stdout, reason = "a skipped test should be seen to be skipped")]
 
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use futures::stream;
+use futures::{StreamExt, stream};
 use llm_protocol::{Error, EventStream, Started, StreamEvent};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
@@ -13,6 +13,9 @@ use crate::failure::Failure;
 use crate::http::{Reader, header};
 use crate::sse;
 use crate::vendor::{Decode, Flow, Vendor};
+
+#[cfg(test)]
+mod tests;
 
 /// In which form an answer to a streaming request comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +50,11 @@ pub(crate) fn open<V: Vendor>(shared: Arc<Shared<V>>, head: reqwest::Response, s
         request_id,
         shared,
     };
-    Box::pin(stream::unfold(Box::new(answer), |mut answer| async {
+    let events = stream::unfold(Box::new(answer), |mut answer| async {
         let event = answer.next().await?;
         Some((event, answer))
-    }))
+    });
+    Box::pin(events.fuse())
 }
 
 /// An answer while it comes in.

@@ -1,4 +1,5 @@
 //! What the decoders' tests share: bytes through the event reader, without a socket.
+#![cfg(any(feature = "anthropic", feature = "openai"))]
 
 use llm_protocol::{ErrorKind, Response, ResponseBuilder, StreamEvent};
 
@@ -32,20 +33,15 @@ pub(crate) fn failure(codec: &impl Codec, body: &str) -> Option<ErrorKind> {
     read(codec, [body.as_bytes()]).1.err().map(|failure| failure.kind)
 }
 
-/// The answer of a body that is complete.
-pub(crate) fn answer(codec: &impl Codec, body: &str) -> Response {
-    let (events, ending) = read(codec, [body.as_bytes()]);
-    assert!(ending.is_ok(), "{ending:?}");
-    collect(&events)
-}
-
 pub(crate) fn collect(events: &[StreamEvent]) -> Response {
     let mut builder = ResponseBuilder::default();
-    events.iter().for_each(|event| builder.absorb(event));
+    for event in events {
+        builder.absorb(event);
+    }
     builder.into_response()
 }
 
 /// A body of events with these data.
 pub(crate) fn sse<'a>(data: impl IntoIterator<Item = &'a str>) -> String {
-    data.into_iter().map(|data| format!("data: {data}\n\n")).collect()
+    data.into_iter().fold(String::new(), |body, data| body + "data: " + data + "\n\n")
 }

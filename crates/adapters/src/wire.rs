@@ -9,26 +9,6 @@ use serde_json::Value;
 #[derive(Default, Deserialize)]
 pub(crate) struct Word<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// A text that is kept. What is no text is an empty one.
-#[derive(Default)]
-pub(crate) struct Words(pub(crate) String);
-
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(text)),
-            _ => Ok(Self::default()),
-        }
-    }
-}
-
-impl Words {
-    /// The text, if there is any.
-    pub(crate) fn some(self) -> Option<String> {
-        Some(self.0).filter(|text| !text.is_empty())
-    }
-}
-
 /// A number of tokens. What is no such number is unknown.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Count(pub(crate) Option<u64>);

@@ -88,3 +88,18 @@ fn candidate(
         None => candidate,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_keeps_its_slot_for_the_longest_attempt() {
+        let hold = |text: &str| Config::from_toml(text).unwrap().breaker_settings().max_hold.as_secs();
+        assert_eq!(hold(""), 600);
+        assert_eq!(hold("timeouts.attempt = '15min'"), 960);
+        let candidate = "[[candidate]]\nprovider = 'ollama'\nmodel = 'm'\ntimeouts.attempt = '20min'";
+        assert_eq!(hold(candidate), 1260);
+        assert_eq!(hold("timeouts.attempt = '1min'\nbreaker.cooldown = '1h'"), 600);
+    }
+}

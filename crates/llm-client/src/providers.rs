@@ -102,3 +102,18 @@ fn with_context<V: Vendor>(
     }
     builder
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_every_host() {
+        let readme = include_str!("../README.md");
+        for (name, base_url, variable) in HOSTS {
+            let variable = variable.map_or(String::new(), |variable| format!("`{variable}` "));
+            let row = format!("| `{name}` | `{base_url}` | {variable}|");
+            assert!(readme.contains(&row), "{row}");
+        }
+    }
+}

@@ -60,10 +60,11 @@ async fn first_good(run: &Arc<Run>, until: Until) -> Trail {
     let mut launch = Launch::Primary;
     for seat in &run.shared.seats {
         for retried in 0.. {
-            if run.is_over() {
+            let begun = run.begin(launch);
+            if run.is_over(begun) {
                 return (Ended::TotalTimeout, trail, None);
             }
-            let attempt = match run.attempt(seat, trail.len(), launch, until).await {
+            let attempt = match run.attempt(seat, trail.len(), launch, begun, until).await {
                 Landing::Committed(flight) => return (Ended::Answered, trail, Some(flight)),
                 Landing::Landed(attempt) => attempt,
             };

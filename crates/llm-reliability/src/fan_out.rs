@@ -27,7 +27,7 @@ impl ResilientClient {
     pub async fn fan_out(&self, call: impl Into<Call>) -> Result<Report, InputError> {
         let run = Run::new(self.shared(), call.into(), Strategy::FanOut)?;
         let seats = run.shared.seats.iter().enumerate().map(async |(ordinal, seat)| {
-            match run.attempt(seat, ordinal, Launch::Panel, Until::Complete).await {
+            match run.attempt(seat, ordinal, Launch::Panel, run.begin(Launch::Panel), Until::Complete).await {
                 Landing::Landed(attempt) => attempt,
                 // Nothing commits early that is collected to its end.
                 Landing::Committed(flight) => flight.finish(),

@@ -85,20 +85,25 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    pub(crate) fn new(run: &Arc<Run>, seat: &Arc<Seat>, ordinal: usize, launch: Launch) -> Self {
-        let now = Instant::now();
+    pub(crate) fn new(
+        run: &Arc<Run>,
+        seat: &Arc<Seat>,
+        ordinal: usize,
+        launch: Launch,
+        begun: Instant,
+    ) -> Self {
         Self {
             run: Arc::clone(run),
             seat: Arc::clone(seat),
             ordinal: u32::try_from(ordinal).unwrap_or(u32::MAX),
             launch,
-            begun: now,
+            begun,
             dispatched: None,
             progress: Progress::new(),
             permit: None,
             slot: None,
             degraded: false,
-            meter: Meter::new(run.limits(seat), run.total, now),
+            meter: Meter::new(run.limits(seat), run.total, begun),
             streamed: false,
             events: None,
             answer: ResponseBuilder::default(),

@@ -4,6 +4,7 @@ mod no_answer;
 mod quorum;
 mod wire;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,18 +55,19 @@ pub enum Ended {
     QuorumNotMet,
 }
 
-impl Ended {
-    pub(crate) const fn describe(self) -> &'static str {
-        match self {
+/// For people; the name in reports is what serde writes.
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Answered | Self::QuorumMet => "answered",
             Self::Exhausted => "no candidate answered",
-            Self::Stopped => "stopped: the policy does not move on from this error",
+            Self::Stopped => "stopped at an error that the policy does not move on from",
             Self::TotalTimeout => "the time of the whole call was up",
             Self::Unavailable => "every candidate is unavailable for now",
             Self::StoreUnavailable => "the shared store is not available",
             Self::Interrupted => "the answer was cut",
             Self::QuorumNotMet => "too few candidates answered",
-        }
+        })
     }
 }
 

@@ -95,8 +95,16 @@ impl Run {
         fits
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.total.is_some_and(|total| Instant::now() >= total)
+    /// The time at which an attempt begins; a call's first begins with the call.
+    pub(crate) fn begin(&self, launch: Launch) -> Instant {
+        match launch {
+            Launch::Primary | Launch::Panel => self.started,
+            Launch::Failover | Launch::Retry | Launch::Hedge => Instant::now(),
+        }
+    }
+
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.total.is_some_and(|total| now >= total)
     }
 
     /// One attempt, from admission to its commit point.
@@ -105,9 +113,10 @@ impl Run {
         seat: &Arc<Seat>,
         ordinal: usize,
         launch: Launch,
+        begun: Instant,
         until: Until,
     ) -> Landing {
-        let mut flight = Flight::new(self, seat, ordinal, launch);
+        let mut flight = Flight::new(self, seat, ordinal, launch, begun);
         match flight.fly(until).await {
             Ok(()) if until == Until::FirstToken && flight.has_token() => {
                 Landing::Committed(Box::new(flight))

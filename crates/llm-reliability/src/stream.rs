@@ -141,7 +141,7 @@ pub struct StreamError {
 
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.ended.describe())?;
+        write!(f, "{}", self.ended)?;
         match &self.error {
             Some(error) => write!(f, ": {error}"),
             None => Ok(()),

@@ -41,11 +41,10 @@ fn explain(envelope: &Value, status: Option<u16>) -> Failure {
     let kind = text(error.get("type"));
     let message =
         text(error.get("message")).or_else(|| text(Some(error))).unwrap_or_else(|| "no explanation".into());
-    Failure {
-        request_id: text(envelope.get("request_id")),
-        ..Failure::new(error_kind(status, code.as_deref(), kind.as_deref(), &message), message)
-    }
-    .with_code(code.or(kind))
+    let mut failure = Failure::new(error_kind(status, code.as_deref(), kind.as_deref(), &message), message);
+    failure.request_id = text(envelope.get("request_id"));
+    failure.code = code.or(kind);
+    failure
 }
 
 fn error_kind(status: Option<u16>, code: Option<&str>, kind: Option<&str>, message: &str) -> ErrorKind {

@@ -2,10 +2,10 @@
 //! that reads faster than one type each, and what has an unknown type is skipped either way.
 
 use llm_protocol::{FinishReason, Usage};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::wire::{Count, Word, Words};
+use crate::wire::{Count, Word};
 
 /// An event of a stream.
 #[derive(Default, Deserialize)]
@@ -58,6 +58,26 @@ pub(super) struct Piece<'a> {
     /// Of `message_delta`.
     #[serde(borrow)]
     pub(super) stop_reason: Option<Word<'a>>,
+}
+
+/// A text that is kept. What is no text is an empty one.
+#[derive(Default)]
+pub(super) struct Words(pub(super) String);
+
+impl<'de> Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            _ => Ok(Self::default()),
+        }
+    }
+}
+
+impl Words {
+    /// The text, if there is any.
+    pub(super) fn some(self) -> Option<String> {
+        Some(self.0).filter(|text| !text.is_empty())
+    }
 }
 
 /// What a piece says.

@@ -37,7 +37,7 @@ impl NoAnswer {
 
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.ended().describe())?;
+        write!(f, "{}", self.ended())?;
         let mut separator = " (";
         for attempt in self.0.attempts() {
             write!(f, "{separator}{}: {}", attempt.model_key, attempt.outcome.as_str())?;

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use llm_examples::seconds;
-use llm_reliability::{Attempt, Ended, Report, Strategy};
+use llm_reliability::{Attempt, Report, Strategy};
 
 /// Standard output. Every piece is seen at once, and a failure is kept until the end: after it nothing is written.
 pub(crate) struct Output<W> {
@@ -67,7 +67,7 @@ impl<W: Write> Output<W> {
 
 /// How a call without an answer ended, and a line for each attempt.
 pub(crate) fn explain(report: &Report, err: &mut impl Write) -> io::Result<()> {
-    write!(err, "ask: {}", describe(report.ended()))?;
+    write!(err, "ask: {}", report.ended())?;
     match report.retry_after() {
         Some(rest) => writeln!(err, "; try again in {}", seconds(rest))?,
         None => writeln!(err)?,
@@ -83,18 +83,5 @@ fn explain_attempt(attempt: &Attempt, err: &mut impl Write) -> io::Result<()> {
     match attempt.error() {
         Some(error) => writeln!(err, ": {error}"),
         None => writeln!(err),
-    }
-}
-
-fn describe(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Exhausted => "no candidate answered",
-        Ended::Stopped => "stopped at an error that the policy does not move on from",
-        Ended::TotalTimeout => "the time of the whole call was up",
-        Ended::Unavailable => "every candidate is unavailable for now",
-        Ended::StoreUnavailable => "the shared store is not available",
-        Ended::Interrupted => "the answer was cut",
-        Ended::QuorumNotMet => "too few candidates answered",
-        _ => "there is no answer",
     }
 }

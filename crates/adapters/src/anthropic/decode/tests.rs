@@ -5,11 +5,18 @@ use serde_json::json;
 
 use super::*;
 use crate::Anthropic;
-use crate::testing::{self, answer, failure, sse};
+use crate::testing::{self, failure, sse};
 use crate::vendor::Codec;
 
 fn anthropic() -> Anthropic {
     Anthropic { version: "2023-06-01".into() }
+}
+
+/// The answer of a body that is complete.
+fn answer(body: &str) -> Response {
+    let (events, ending) = testing::read(&anthropic(), [body.as_bytes()]);
+    assert!(ending.is_ok(), "{ending:?}");
+    testing::collect(&events)
 }
 
 const START: &str = r#"{"type":"message_start","message":{"model":"claude-x-1","content":[],"usage":{"input_tokens":17,"cache_creation_input_tokens":3,"cache_read_input_tokens":4,"output_tokens":1}}}"#;
@@ -74,7 +81,7 @@ fn only_message_stop_completes_a_stream() {
     ] {
         assert_eq!(failure(&anthropic(), &sse(data.clone())), kind, "{data:?}");
     }
-    assert_eq!(answer(&anthropic(), &sse([START, STOP])).finish_reason, FinishReason::Unknown);
+    assert_eq!(answer(&sse([START, STOP])).finish_reason, FinishReason::Unknown);
 }
 
 #[test]
@@ -109,24 +116,21 @@ fn what_is_unknown_is_skipped() {
         r#"{"type":"content_block_delta","index":0,"delta":{"type":"citations_delta","citation":{"text":5}}}"#,
         r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"x"}}"#,
     ] {
-        let response = answer(&anthropic(), &sse([START, event, &text("a"), STOP]));
+        let response = answer(&sse([START, event, &text("a"), STOP]));
         assert_eq!((&*response.text, response.tool_calls.len()), ("a", 0), "{event}");
     }
 }
 
 #[test]
 fn thoughts_are_told_apart_from_text() {
-    let response = answer(
-        &anthropic(),
-        &sse([
-            START,
-            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"h","signature":""}}"#,
-            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"m"}}"#,
-            r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":"y"}}"#,
-            r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"es"}}"#,
-            STOP,
-        ]),
-    );
+    let response = answer(&sse([
+        START,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"h","signature":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"m"}}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":"y"}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"es"}}"#,
+        STOP,
+    ]));
     assert_eq!((&*response.text, response.reasoning.as_deref()), ("yes", Some("hm")));
 }
 
@@ -139,25 +143,22 @@ fn tool_calls_are_not_lost() {
         json!({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": text}}).to_string()
     };
     let stop = |index: u32| json!({"type": "content_block_stop", "index": index}).to_string();
-    let response = answer(
-        &anthropic(),
-        &sse([
-            START,
-            &text("I will"),
-            &block(1, "a", json!({})),
-            &piece(1, ""),
-            &piece(1, "{\"x\""),
-            &piece(1, ":1}"),
-            &stop(1),
-            &block(2, "b", json!({})),
-            &piece(2, ""),
-            &stop(2),
-            &block(3, "c", json!({"y": 2})),
-            &stop(3),
-            &end("tool_use"),
-            STOP,
-        ]),
-    );
+    let response = answer(&sse([
+        START,
+        &text("I will"),
+        &block(1, "a", json!({})),
+        &piece(1, ""),
+        &piece(1, "{\"x\""),
+        &piece(1, ":1}"),
+        &stop(1),
+        &block(2, "b", json!({})),
+        &piece(2, ""),
+        &stop(2),
+        &block(3, "c", json!({"y": 2})),
+        &stop(3),
+        &end("tool_use"),
+        STOP,
+    ]));
     let calls: Vec<_> = response
         .tool_calls
         .iter()
@@ -179,7 +180,7 @@ fn stop_reasons_are_mapped() {
         ("pause_turn", FinishReason::Unknown),
         ("brand_new", FinishReason::Unknown),
     ] {
-        let streamed = answer(&anthropic(), &sse([START, &text("a"), &end(wire), STOP]));
+        let streamed = answer(&sse([START, &text("a"), &end(wire), STOP]));
         let body =
             json!({"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": wire});
         let whole = anthropic().decode(body.to_string().as_bytes()).unwrap();

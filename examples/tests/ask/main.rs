@@ -1,0 +1,190 @@
+//! `ask` as a program, against a simulator: exit codes, what it prints, and the shape of its report.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod harness;
+mod report;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use llm_simulator::{Behaviour, Ended, Simulator};
+
+use crate::harness::{KEY, ask, candidates, command, done, keys, refused, trail};
+use crate::report::TOP;
+
+#[tokio::test]
+async fn streamed_text_comes_before_the_report() {
+    let simulator = Simulator::start().await.unwrap();
+    let done = trail(&simulator, &["--strategy", "failover", "--stream", "--json", "--", "Hi"]).await;
+    assert_eq!((done.code, done.out.lines().next(), done.out.lines().count()), (0, Some("Hello there"), 2));
+    assert_eq!(done.report()["response"]["text"], "Hello there");
+    let plain = trail(&simulator, &["--stream", "--", "Hi"]).await;
+    assert_eq!((plain.code, plain.out.as_str(), plain.err.as_str()), (0, "Hello there\n", ""));
+}
+
+#[tokio::test]
+async fn an_answer_is_printed_alone() {
+    let simulator = Simulator::start().await.unwrap();
+    let done = trail(&simulator, &["--strategy", "failover", "--", "Hi"]).await;
+    assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (0, "Hello there\n", ""));
+}
+
+#[tokio::test]
+async fn a_cut_stream_is_interrupted() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("cut", Behaviour::answer("one two three").close_after(2));
+    let config = candidates(&simulator, &[("openai", "cut"), ("anthropic", "spare")]);
+    let done = ask(&config, &["--strategy", "failover", "--stream", "--json", "--", "Hi"]).await;
+    assert_eq!(done.code, 1);
+    let (text, _) = done.out.split_once("\n{").unwrap();
+    assert!(text.starts_with("one two"), "{text:?}");
+    let report = done.report();
+    assert_eq!((&report["ended"], &report["succeeded"]), (&"interrupted".into(), &false.into()));
+    assert_eq!(report["attempts"][0]["outcome"], "interrupted");
+    assert!(report["response"].is_null());
+    assert_eq!(simulator.received("spare"), 0);
+
+    let plain = ask(&config, &["--stream", "--", "Hi"]).await;
+    assert_eq!((plain.code, plain.out.as_str()), (1, format!("{text}\n").as_str()));
+    assert!(
+        plain.err.starts_with("ask: the answer was cut\n  openai:cut: interrupted after "),
+        "{}",
+        plain.err
+    );
+
+    let collected = ask(&config, &["--", "Hi"]).await;
+    assert_eq!(collected.code, 0, "what nobody has seen can fail over: {}", collected.err);
+}
+
+#[tokio::test]
+async fn no_answer_is_explained() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("bad", Behaviour::status(401).error_message(format!("Incorrect API key provided: {KEY}")));
+    simulator.on("full", Behaviour::status(429).header("retry-after", "30"));
+    let config = candidates(&simulator, &[("openai", "bad"), ("anthropic", "full")]);
+    for strategy in ["failover", "fan_out"] {
+        let done = ask(&config, &["--strategy", strategy, "--", "Hi"]).await;
+        assert_eq!((done.code, done.out.as_str()), (1, ""));
+        let lines: Vec<_> = done.err.lines().collect();
+        assert_eq!(lines.len(), 3, "{}", done.err);
+        assert!(lines[0].starts_with("ask: "), "{}", done.err);
+        assert!(
+            lines[1].starts_with("  openai:bad: failed after ") && lines[1].contains("***"),
+            "{}",
+            lines[1]
+        );
+        assert!(lines[2].starts_with("  anthropic:full: deferred_backpressure after "), "{}", lines[2]);
+
+        let json = ask(&config, &["--strategy", strategy, "--json", "--", "Hi"]).await;
+        assert_eq!((json.code, &json.report()["succeeded"]), (1, &false.into()));
+    }
+}
+
+#[tokio::test]
+async fn fan_out_prints_every_answer_under_its_key() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("a", Behaviour::answer("First"));
+    simulator.on("b", Behaviour::status(503));
+    simulator.on("c", Behaviour::answer("Third\n"));
+    let config = candidates(&simulator, &[("openai", "a"), ("openai", "b"), ("anthropic", "c")]);
+    let plain = ask(&config, &["--strategy", "fan_out", "--", "Hi"]).await;
+    assert_eq!((plain.code, plain.out.as_str()), (0, "openai:a:\nFirst\n\nanthropic:c:\nThird\n"));
+
+    let done = ask(&config, &["--strategy", "fan_out", "--json", "--", "Hi"]).await;
+    let report = done.report();
+    let mut expected = BTreeSet::from(TOP);
+    expected.insert("responses");
+    assert_eq!((done.code, keys(&report)), (0, expected));
+    assert_eq!((&report["strategy"], &report["ended"]), (&"fan_out".into(), &"quorum_met".into()));
+    assert!(report["response"].is_null() && report["quorum"].is_object());
+    assert_eq!(report["responses"][1]["model_key"], "anthropic:c");
+    let ordinals: Vec<_> =
+        report["attempts"].as_array().unwrap().iter().map(|it| it["ordinal"].as_u64()).collect();
+    assert_eq!(ordinals, [Some(0), Some(1), Some(2)]);
+}
+
+#[tokio::test]
+async fn bad_input_is_one_clear_line() {
+    let simulator = Simulator::start().await.unwrap();
+    let good = candidates(&simulator, &[("openai", "well")]);
+    let hi = ["--", "Hi"];
+    refused("[[candidate]", &hi, ".toml: line 1, ").await;
+    refused("[failover]\nhedge = 1", &hi, "line 2, column 1: unknown field `hedge`").await;
+    refused(
+        &format!("[failover]\nhedge_after = '2s'\n{good}"),
+        &hi,
+        "`failover.hedge_after` is not built yet",
+    )
+    .await;
+    refused(&format!("[store]\nredis = 'x'\n{good}"), &hi, "`store.redis` is not built yet").await;
+    refused(&format!("{good}priority = 1"), &hi, "`candidate[0].priority` is not built yet").await;
+    refused("", &hi, "there are no candidates").await;
+    refused(&format!("{good}{good}"), &hi, "two candidates are called `openai:well`").await;
+    refused("[[candidate]]\nprovider = 'acme'\nmodel = 'm'", &hi, "there is no provider `acme`").await;
+    refused("[[candidate]]\nprovider = 'gemini'\nmodel = 'm'", &hi, "is not built yet").await;
+    refused(&good.replace("ASK_KEY", "ASK_EMPTY"), &hi, "variable `ASK_EMPTY`").await;
+    refused(&good.replace("ASK_KEY", "ASK_MISSING"), &hi, "variable `ASK_MISSING`").await;
+    refused(&good.replace("ASK_KEY", KEY), &hi, "api_key_env` is not the name").await;
+    refused(&good, &["--strategy", "fan_out", "--stream", "--", "Hi"], "--stream is for failover").await;
+    refused(&good, &["--", " "], "the request is empty").await;
+    refused(&good, &[], "the request is empty").await;
+    assert_eq!(simulator.received_total(), 0);
+
+    for arguments in [&["--strategy", "hope"][..], &["--unknown"], &["no dashes"]] {
+        let done = ask(&good, arguments).await;
+        assert_eq!((done.code, done.out.as_str()), (2, ""));
+    }
+    let missing =
+        Command::new(env!("CARGO_BIN_EXE_ask")).args(["--config", "/no/such.toml", "--", "Hi"]).output();
+    let missing = done(missing.unwrap());
+    assert_eq!((missing.code, missing.err.lines().count()), (2, 1));
+    assert!(missing.err.starts_with("ask: cannot read /no/such.toml: "), "{}", missing.err);
+}
+
+#[tokio::test]
+async fn the_prompt_can_come_from_standard_input() {
+    let simulator = Simulator::start().await.unwrap();
+    let config = candidates(&simulator, &[("openai", "well")]);
+    let output = tokio::task::spawn_blocking(move || {
+        let mut child = command(&config, &[]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all("Grüße,\nask\n\n".as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    });
+    assert_eq!(done(output.await.unwrap()).code, 0);
+    assert_eq!(simulator.requests("well")[0].body["messages"][0]["content"], "Grüße,\nask");
+}
+
+#[tokio::test]
+async fn a_reader_who_leaves_ends_the_call_without_a_word() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on(
+        "long",
+        Behaviour::answer("word ".repeat(2000)).token_delay(std::time::Duration::from_millis(10)),
+    );
+    let config = candidates(&simulator, &[("openai", "long")]);
+    let output = tokio::task::spawn_blocking(move || {
+        let mut child = command(&config, &["--stream", "--", "Hi"]).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait_with_output().unwrap()
+    });
+    let done = done(output.await.unwrap());
+    assert_eq!((done.code, done.err.as_str()), (1, ""));
+    simulator.wait_idle().await;
+    assert_eq!(simulator.requests("long")[0].ended, Ended::Disconnected);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_is_no_success() {
+    let simulator = Simulator::start().await.unwrap();
+    let config = candidates(&simulator, &[("openai", "well")]);
+    let output = tokio::task::spawn_blocking(move || {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        command(&config, &["--", "Hi"]).stdout(full).output().unwrap()
+    });
+    let done = done(output.await.unwrap());
+    assert_eq!(done.code, 1);
+    assert!(done.err.starts_with("ask: cannot write the answer: "), "{}", done.err);
+}
