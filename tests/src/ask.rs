@@ -59,7 +59,11 @@ async fn read(client: &ResilientClient, call: Call) -> Asked {
     let answer = report.response().or(report.partial()).cloned().unwrap_or_default();
     assert_eq!(text, answer.text, "what was handed out is what the report holds");
     assert_eq!(reasoning, answer.reasoning.unwrap_or_default(), "and nothing of other attempts");
-    assert_eq!(error.is_none(), report.succeeded(), "a clean end is an answer, and nothing else is: {error:?}");
+    assert_eq!(
+        error.is_none(),
+        report.succeeded(),
+        "a clean end is an answer, and nothing else is: {error:?}"
+    );
     if let Some(error) = &error {
         assert_eq!(error.ended, report.ended());
         let last = report.attempts().iter().rev().find_map(|attempt| attempt.error());

@@ -51,9 +51,9 @@ pub fn assert_times(report: &Report) {
         assert!(free <= report.elapsed(), "{short}: it ended after the call");
         assert!(attempt.first_token.is_none_or(|first| first <= attempt.latency), "{short}: {attempt:?}");
         let without_token = matches!(attempt.outcome, Outcome::Empty { .. })
-            || attempt.error().is_some_and(|error| {
-                matches!(error.kind(), ErrorKind::Refusal | ErrorKind::ContentFilter)
-            });
+            || attempt
+                .error()
+                .is_some_and(|error| matches!(error.kind(), ErrorKind::Refusal | ErrorKind::ContentFilter));
         let expected = attempt.phase == Some(Phase::Stream) && !without_token;
         assert_eq!(attempt.first_token.is_some(), expected, "{short}: {:?}", attempt.first_token);
     }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use llm_adapters::{Anthropic, Builder, HttpClient, OpenAi, Vendor};
 use llm_reliability::{Attempt, Candidate, Observer};
 use llm_simulator::{Simulator, Wire};
 
 use crate::check::short;
+use crate::secs;
 
 /// The wire formats that every test is run with.
 pub const WIRES: [Wire; 2] = [Wire::OpenAi, Wire::Anthropic];
@@ -15,6 +17,17 @@ pub const WIRES: [Wire; 2] = [Wire::OpenAi, Wire::Anthropic];
 /// The wire format that failing over goes to.
 pub fn other(wire: Wire) -> Wire {
     if wire == Wire::OpenAi { Wire::Anthropic } else { Wire::OpenAi }
+}
+
+/// The header in which a vendor tells its id of a request.
+pub fn id_header(wire: Wire) -> &'static str {
+    if wire == Wire::OpenAi { "x-request-id" } else { "request-id" }
+}
+
+/// An HTTP client that gives up connecting after this long. Nothing here has a certificate, and reading those that the
+/// machine trusts takes longer than all the rest of a test.
+pub fn http(connect: Duration) -> HttpClient {
+    HttpClient::configure(|http| http.no_proxy().tls_certs_only([]).connect_timeout(connect)).unwrap()
 }
 
 /// A simulator with a port of its own, and the HTTP client that all its candidates share.
@@ -25,7 +38,7 @@ pub struct Lab {
 
 impl Lab {
     pub async fn start() -> Self {
-        Self::with(HttpClient::configure(|http| http.no_proxy()).unwrap()).await
+        Self::with(http(secs(30))).await
     }
 
     pub async fn with(http: HttpClient) -> Self {

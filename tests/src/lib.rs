@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use ask::{Asked, Strategy, ask};
 pub use check::{assert_received, assert_times, reached, short, trail};
 pub use drop::{polled, until};
-pub use lab::{Lab, Seen, WIRES, other};
+pub use lab::{Lab, Seen, WIRES, http, id_header, other};
 pub use table::{Fault, Mode, run};
 
 pub const fn ms(n: u64) -> Duration {

@@ -1,12 +1,16 @@
 //! Tables of faults: what a provider does, and how an attempt at it ends by either strategy.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 use llm_adapters::HttpClient;
 use llm_protocol::{Clock, ErrorKind};
-use llm_reliability::{Attempt, Ended, Launch, ResilientClient, StreamMode, Timeouts};
+use llm_reliability::{Attempt, Ended, Launch, Report, ResilientClient, StreamMode, Timeouts};
 use llm_simulator::{Behaviour, Wire};
 
-use crate::{Asked, Lab, SHORT, Seen, Strategy, ask, assert_received, assert_times, other, trail, within};
+use crate::{
+    Asked, Lab, Seen, Strategy, WIRES, ask, assert_received, assert_times, http, other, secs, trail, within,
+};
 
 /// How many rows of a table are tried at a time.
 const AT_A_TIME: usize = 8;
@@ -20,6 +24,16 @@ pub struct Mode {
     pub wire: Wire,
     pub strategy: Strategy,
     pub stream: StreamMode,
+}
+
+impl Mode {
+    /// Every way to ask.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let strategies = WIRES.into_iter().flat_map(|wire| Strategy::ALL.map(|strategy| (wire, strategy)));
+        strategies.flat_map(|(wire, strategy)| {
+            [StreamMode::Auto, StreamMode::Never].map(|stream| Self { wire, strategy, stream })
+        })
+    }
 }
 
 /// A row: what a provider does, and what is to come of it.
@@ -105,7 +119,7 @@ impl Fault {
 
 /// Tries every row, several at a time, each with a simulator and a client of its own.
 pub async fn run(mode: Mode, faults: Vec<Fault>) {
-    let http = HttpClient::configure(|http| http.no_proxy()).unwrap();
+    let http = http(secs(30));
     let rows = faults.iter().map(|fault| within(check(mode, fault, http.clone())));
     stream::iter(rows).buffer_unordered(AT_A_TIME).collect::<Vec<()>>().await;
 }
@@ -126,10 +140,9 @@ async fn check(mode: Mode, fault: &Fault, http: HttpClient) {
 
     let named = format!("{} ({mode:?})", fault.name);
     let ends = fault.ends(mode.strategy);
-    let ended = match ends.split(' ').collect::<Vec<_>>()[..] {
-        ["success", ..] => Ended::Answered,
-        ["interrupted", ..] => Ended::Interrupted,
-        ["failed", "refusal", ..] => Ended::Stopped,
+    let ended = match ends.split(' ').next() {
+        Some("interrupted") => Ended::Interrupted,
+        _ if ends.starts_with("failed refusal") => Ended::Stopped,
         _ => Ended::Answered,
     };
     let moves_on = ended == Ended::Answered && !ends.starts_with("success");
@@ -144,13 +157,19 @@ async fn check(mode: Mode, fault: &Fault, http: HttpClient) {
     let [attempt, later @ ..] = report.attempts() else { panic!("{named}: nobody was asked") };
     assert_eq!(attempt.launch, Launch::Primary, "{named}");
     assert!(later.iter().all(|attempt| attempt.launch == Launch::Failover), "{named}");
-    assert!(report.elapsed() >= waited(fault, attempt), "{named}: the clock ran out early");
+    let json = serde_json::to_string(&report).unwrap();
+    let read: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!((trail(&read), read.ended()), (expected, ended), "{named}: {json}");
 
     lab.simulator.wait_idle().await;
     assert_received(&lab.simulator, report.attempts(), &["faulty", "rescue"]);
-    assert!(lab.simulator.received("faulty") == 1, "{named}: it was asked once");
-    let streamed = mode.stream == StreamMode::Auto;
-    assert_eq!(lab.simulator.requests("faulty")[0].streamed, streamed, "{named}: it was asked for a stream");
+    let requests = lab.simulator.requests("faulty");
+    let [request] = &requests[..] else { panic!("{named}: it was asked once, not {requests:?}") };
+    assert_eq!(request.streamed, mode.stream == StreamMode::Auto, "{named}: it was asked for a stream");
+    if let Some(limit) = ran_out(fault, attempt) {
+        assert!(attempt.latency >= limit, "{named}: it was given up after {:?}", attempt.latency);
+        assert_eq!(request.ended, llm_simulator::Ended::Disconnected, "{named}: its connection is closed");
+    }
 
     let failures = client.status().await[0].1.failures;
     assert_eq!(failures, u32::from(fault.counts(ends)), "{named}: failures that the breaker counts");
@@ -165,16 +184,13 @@ fn assert_text(fault: &Fault, named: &str, moves_on: bool, text: &str) {
     }
 }
 
-/// How long the clock that ran out must have run. All of them are set to [`SHORT`].
-fn waited(fault: &Fault, attempt: &Attempt) -> std::time::Duration {
-    let Some(ErrorKind::Timeout(clock)) = attempt.error().map(|error| error.kind()) else {
-        return std::time::Duration::ZERO;
-    };
-    let limit = match clock {
+/// The limit that ran out, where one did.
+fn ran_out(fault: &Fault, attempt: &Attempt) -> Option<Duration> {
+    let ErrorKind::Timeout(clock) = attempt.error()?.kind() else { return None };
+    match clock {
         Clock::FirstToken => fault.timeouts.first_token,
         Clock::Idle => fault.timeouts.idle,
         Clock::Attempt => fault.timeouts.attempt,
         _ => None,
-    };
-    limit.unwrap_or(SHORT)
+    }
 }

@@ -42,7 +42,8 @@ fn empty(wire: Wire, phase: &str) -> Vec<Fault> {
         Fault::new("nothing for a reason that nobody knows", nothing().finish("tired"), ends("empty")),
         Fault::new("reasoning and nothing else", nothing().reasoning("Hm"), ends("empty")),
         // The request's doing: reasoning used up the budget.
-        Fault::new("no budget left", nothing().reasoning("Hm").finish(Finish::Length), ends("empty")).neutral(),
+        Fault::new("no budget left", nothing().reasoning("Hm").finish(Finish::Length), ends("empty"))
+            .neutral(),
         Fault::new("held back by a filter", nothing().finish(Finish::ContentFilter), ends(filtered)),
         Fault::new("declined", Behaviour::default().refusal(refusal), ends("failed refusal")),
     ]

@@ -91,7 +91,8 @@ async fn an_open_circuit_is_passed_over_on_the_way_to_an_answer() {
 #[tokio::test]
 async fn answers_that_are_cut_open_the_circuit_by_either_strategy() {
     for wire in WIRES {
-        for (strategy, outcome) in [(Strategy::Failover, "failed"), (Strategy::FailoverStream, "interrupted")] {
+        for (strategy, outcome) in [(Strategy::Failover, "failed"), (Strategy::FailoverStream, "interrupted")]
+        {
             let (lab, client) = alone(wire, Behaviour::answer("Half of it").close_after(1)).await;
             for _ in 0..3 {
                 let report = ask(&client, strategy, "Well?").await.report;

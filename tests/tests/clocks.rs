@@ -36,8 +36,12 @@ fn silence() -> Vec<Fault> {
             .timeouts(first_token()),
         // Bytes come all the time, and the first event would be there in two seconds.
         Fault::new("a drip too slow", answer().drip(4, ms(50)), pending).timeouts(first_token()),
-        Fault::new("no headers, no first-token limit", Behaviour::stall(), "failed timeout/attempt @first_token")
-            .timeouts(attempt()),
+        Fault::new(
+            "no headers, no first-token limit",
+            Behaviour::stall(),
+            "failed timeout/attempt @first_token",
+        )
+        .timeouts(attempt()),
         Fault::new("reasoning, then silence", answer().reasoning("Hm").text_delay(NEVER), thinking)
             .timeouts(idle()),
         Fault::new(

@@ -9,7 +9,7 @@ use llm_protocol::StreamEvent;
 use llm_reliability::circuit_breaker::State;
 use llm_reliability::{Candidate, Outcome, ResilientClient};
 use llm_simulator::{Behaviour, Ended, Fault as Break, Wire};
-use llm_tests::{Lab, Seen, WIRES, ms, other, polled, reached, short, until, within};
+use llm_tests::{Lab, Seen, WIRES, id_header, ms, other, polled, reached, short, until, within};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
@@ -108,10 +108,6 @@ async fn dropped_before_the_first_token() {
     }
 }
 
-fn id_header(wire: Wire) -> &'static str {
-    if wire == Wire::OpenAi { "x-request-id" } else { "request-id" }
-}
-
 #[tokio::test]
 async fn dropped_in_the_middle_of_an_answer() {
     for wire in WIRES {
@@ -140,7 +136,10 @@ async fn dropping_a_stream_that_has_begun_ends_its_request() {
             if into_report {
                 let report = stream.into_report();
                 assert_eq!(report.ended(), llm_reliability::Ended::Interrupted);
-                assert_eq!(report.attempts().iter().map(short).collect::<Vec<_>>(), ["asked cancelled @stream"]);
+                assert_eq!(
+                    report.attempts().iter().map(short).collect::<Vec<_>>(),
+                    ["asked cancelled @stream"]
+                );
             } else {
                 drop(stream);
             }
@@ -155,7 +154,8 @@ async fn every_seat_of_a_fan_out_that_is_dropped_ends() {
     let lab = Lab::start().await;
     lab.simulator.on("silent", Behaviour::stall());
     lab.simulator.on("chatty", Behaviour::keep_alives_only(ms(1)));
-    lab.simulator.on("endless", Behaviour::answer("On and").fault_after(2, Break::Endless).token_delay(ms(1)));
+    lab.simulator
+        .on("endless", Behaviour::answer("On and").fault_after(2, Break::Endless).token_delay(ms(1)));
     let (client, seen) = client([
         lab.candidate(Wire::OpenAi, "silent"),
         lab.candidate(Wire::Anthropic, "chatty"),
@@ -225,7 +225,10 @@ async fn dropped_after(polls: usize, wire: Wire, strategy: &str) -> Option<Vec<&
     within(simulator.wait_idle()).await;
 
     let attempts = seen.attempts();
-    let at = format!("{wire} {strategy} after {polls} polls: {:?}", attempts.iter().map(short).collect::<Vec<_>>());
+    let at = format!(
+        "{wire} {strategy} after {polls} polls: {:?}",
+        attempts.iter().map(short).collect::<Vec<_>>()
+    );
     let cancelled: Vec<_> =
         attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Cancelled)).collect();
     let expected = match strategy {

@@ -42,7 +42,10 @@ async fn one_seat_throttled_one_cut_and_one_good_is_one_answer() {
             let mut told = seen.trail();
             told.sort_by_key(|short| SEATS.iter().position(|seat| short.starts_with(seat)));
             assert_eq!(told, expected, "{wire}: the observer sees the same, in the order of their ends");
-            assert_eq!((report.ended(), report.succeeded(), report.degraded()), (Ended::QuorumMet, true, true));
+            assert_eq!(
+                (report.ended(), report.succeeded(), report.degraded()),
+                (Ended::QuorumMet, true, true)
+            );
             let answers: Vec<_> = report.responses().map(|(key, answer)| (&**key, &*answer.text)).collect();
             assert_eq!(answers, [("good", "All of it")]);
             for (ordinal, attempt) in (0..).zip(report.attempts()) {

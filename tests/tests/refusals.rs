@@ -51,7 +51,8 @@ fn rows(wire: Wire, phase: &'static str) -> Vec<Fault> {
             row("503 with the type of a 529", told(503, "overloaded_error"), "failed overloaded");
             let spent = Behaviour::status(429).error_code("enforced_spend_limit_reached");
             row("no money left", spent, "failed billing");
-            let long = Behaviour::status(400).error_message("prompt is too long: 210000 tokens > 200000 maximum");
+            let long =
+                Behaviour::status(400).error_message("prompt is too long: 210000 tokens > 200000 maximum");
             row("too long", long, "failed context_length");
         }
     }

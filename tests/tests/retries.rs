@@ -4,9 +4,7 @@
 
 use llm_reliability::{Launch, Policy, Report, ResilientClient, Timeouts};
 use llm_simulator::{Behaviour, Script, Wire};
-use llm_tests::{
-    Lab, SHORT, Strategy, WIRES, ask, assert_received, assert_times, ms, other, trail, within,
-};
+use llm_tests::{Lab, SHORT, Strategy, WIRES, ask, assert_received, assert_times, ms, other, trail, within};
 
 const RESCUED: &str = "rescue success @stream";
 
@@ -86,14 +84,8 @@ async fn what_would_end_the_same_way_is_not_tried_again() {
                 (Behaviour::status(400), "failed bad_request @first_token"),
                 (Behaviour::status(401), "failed authentication @first_token"),
                 // The provider has a say in its retries, and none in what its errors are.
-                (
-                    Behaviour::status(400).header("x-should-retry", "true"),
-                    "failed bad_request @first_token",
-                ),
-                (
-                    Behaviour::status(529).header("x-should-retry", "false"),
-                    "failed overloaded @first_token",
-                ),
+                (Behaviour::status(400).header("x-should-retry", "true"), "failed bad_request @first_token"),
+                (Behaviour::status(529).header("x-should-retry", "false"), "failed overloaded @first_token"),
                 (Behaviour::status(429), "deferred_backpressure rate_limited @first_token"),
                 (Behaviour::stall(), "failed timeout/first_token @first_token"),
                 (Behaviour::empty(), "empty @stream"),

@@ -33,7 +33,11 @@ fn sources() -> Vec<(PathBuf, String)> {
 fn every_file_says_what_it_is_for() {
     for (path, text) in sources() {
         let first = text.lines().next().unwrap_or_default();
-        assert!(first.starts_with("//!") || first.starts_with("#![doc"), "{} starts with `{first}`", path.display());
+        assert!(
+            first.starts_with("//!") || first.starts_with("#![doc"),
+            "{} starts with `{first}`",
+            path.display()
+        );
     }
 }
 

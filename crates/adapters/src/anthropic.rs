@@ -23,7 +23,8 @@ const VERSION: &str = "2023-06-01";
 /// use llm_adapters::Anthropic;
 /// use llm_protocol::ModelAdapter;
 ///
-/// let claude = Anthropic::builder("claude-haiku-4-5").api_key("key").build()?;
+/// let http = llm_adapters::HttpClient::new()?;
+/// let claude = Anthropic::builder("claude-haiku-4-5").api_key("key").http_client(http).build()?;
 /// assert_eq!(claude.key(), "anthropic:claude-haiku-4-5");
 /// # Ok::<(), llm_adapters::BuildError>(())
 /// ```

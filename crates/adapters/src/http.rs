@@ -21,8 +21,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Without it a dead HTTP/2 connection would stay in the pool and swallow every later request.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// An HTTP client with the settings that adapters rely on. Cloning is cheap, and clones share their connections:
-/// give one client to all adapters.
+/// An HTTP client with the settings that adapters rely on. Making one takes some milliseconds (it reads the system's
+/// certificate authorities); cloning is cheap, and clones share their connections: give one client to all adapters.
 ///
 /// It never retries and never follows redirects, since strategies must see every request that a provider receives,
 /// and it has no timeout but the one for connecting, since strategies hold the clocks. Use it within the runtime

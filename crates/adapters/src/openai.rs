@@ -24,6 +24,7 @@ use crate::vendor::{Codec, Decode, Target, Vendor};
 ///     .base_url("https://api.groq.com/openai/v1")
 ///     .api_key("…")
 /// #   .api_key("key")
+/// #   .http_client(llm_adapters::HttpClient::new()?)
 ///     .build()?;
 /// assert_eq!(groq.key(), "groq:llama-3.3-70b-versatile");
 /// # Ok::<(), llm_adapters::BuildError>(())

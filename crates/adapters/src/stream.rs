@@ -106,7 +106,7 @@ impl<V: Vendor> Answer<V> {
                     return Some(Err(self.fail(error)));
                 }
                 Step::Done => {
-                    self.body.finish();
+                    self.body.finish().await;
                     self.stage = Stage::End;
                     return None;
                 }

@@ -1,11 +1,16 @@
 //! Reading a response: its headers, and its body within bounds.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use futures::FutureExt;
 use llm_protocol::{Error, ErrorKind, Scrubber};
 use reqwest::header::HeaderMap;
 
 use super::fault;
+
+/// How long the end of a body may be behind the end of the answer in it. The answer has been handed out by then, and
+/// all that is at stake is a new connection.
+const END_OF_BODY: Duration = Duration::from_millis(100);
 
 /// The header's value, where it is plain text.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -59,9 +64,10 @@ impl Reader {
         body
     }
 
-    /// Looks once, without waiting, whether the body is at its end: that lets an HTTP/1 connection go back to the
-    /// pool when the terminal marker of the answer came together with the end of the body.
-    pub(crate) fn finish(&mut self) {
-        let _at_end = self.response.chunk().now_or_never();
+    /// Reads to the end of the body, which lies just behind the terminal marker of the answer: only then an HTTP/1
+    /// connection can be used again. Many hosts write the two apart, so it may take a moment to come.
+    pub(crate) async fn finish(&mut self) {
+        let rest = async { while let Ok(Some(_)) = self.response.chunk().await {} };
+        let _at_end = tokio::time::timeout(END_OF_BODY, rest).await;
     }
 }

@@ -27,7 +27,12 @@ const ANTHROPIC: [&str; 7] = [
 ];
 
 /// Reads a broken body whole and in pieces: never a panic, and never a difference.
-fn survive(codec: &impl Codec, mut body: Vec<u8>, breaks: &[(Index, u8)], cuts: &[Index]) -> Result<(), TestCaseError> {
+fn survive(
+    codec: &impl Codec,
+    mut body: Vec<u8>,
+    breaks: &[(Index, u8)],
+    cuts: &[Index],
+) -> Result<(), TestCaseError> {
     for (place, byte) in breaks {
         let place = place.index(body.len());
         body[place] = *byte;
@@ -38,7 +43,10 @@ fn survive(codec: &impl Codec, mut body: Vec<u8>, breaks: &[(Index, u8)], cuts: 
     let (whole, ending) = read(codec, [&*body]);
     let (split, split_ending) = read(codec, places.windows(2).map(|pair| &body[pair[0]..pair[1]]));
     prop_assert_eq!(whole, split);
-    prop_assert_eq!(ending.map_err(|failure| failure.message), split_ending.map_err(|failure| failure.message));
+    prop_assert_eq!(
+        ending.map_err(|failure| failure.message),
+        split_ending.map_err(|failure| failure.message)
+    );
     let _an_answer_or_a_failure = codec.decode(&body);
     let _kind = codec.failure(500, &body);
     Ok(())

@@ -1,0 +1,9 @@
+//! Adapters over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[cfg(all(feature = "anthropic", feature = "openai"))]
+mod contract;
+#[cfg(feature = "openai")]
+mod raw;
+#[cfg(all(feature = "anthropic", feature = "openai"))]
+mod simulated;
