@@ -191,7 +191,11 @@ impl Flight {
             return Poll::Ready(Some(Err(Error::timeout(clock))));
         }
         match events.as_mut().poll_next(cx) {
-            Poll::Pending => self.meter.poll_expired(cx).map(|clock| Some(Err(Error::timeout(clock)))),
+            Poll::Pending => {
+                let clock = ready!(self.meter.poll_expired(cx));
+                // The answer is whole, and only what may follow its terminal marker did not come.
+                Poll::Ready((!self.answer.is_finished()).then(|| Err(Error::timeout(clock))))
+            }
             Poll::Ready(Some(Ok(event))) => {
                 self.note(&event);
                 Poll::Ready(Some(Ok(event)))

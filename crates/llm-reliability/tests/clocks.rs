@@ -7,7 +7,7 @@ mod common;
 
 use common::{builder, client, ms, secs, text, trail};
 use llm_protocol::testing::{ScriptedModel, Step};
-use llm_protocol::{StreamEvent, Usage};
+use llm_protocol::{FinishReason, StreamEvent, Usage};
 use llm_reliability::circuit_breaker::State;
 use llm_reliability::{Call, Candidate, Ended, ResilientClient, Timeouts};
 use tokio::time::Instant;
@@ -58,6 +58,15 @@ async fn a_stream_that_goes_quiet_is_cut_by_the_idle_clock() {
     let thinking = Step::reasoning("hm").then_stall();
     let report = client(&[ScriptedModel::new("p:thinking").then(thinking)]).failover("hi").await.unwrap();
     assert_eq!(trail(&report), ["p:thinking failed timeout/idle @first_token"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_after_the_terminal_marker_takes_nothing_from_the_answer() {
+    let answer = [StreamEvent::Text("whole".into()), StreamEvent::Finish(FinishReason::Stop)];
+    let lingering = ScriptedModel::new("p:lingering").then(Step::events(answer).then_stall());
+    let report = client(&[lingering.clone()]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:lingering success @stream"]);
+    assert_eq!((text(&report), lingering.open()), ("whole", 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,20 +1,15 @@
 //! Both vendors against the contract that every adapter keeps to.
 
-use std::sync::Arc;
-
 use llm_adapters::reqwest::ClientBuilder;
 use llm_adapters::{Adapter, Anthropic, Builder, HttpClient, OpenAi, Vendor};
 use llm_protocol::testing::contract::{Harness, Provider, SECRET, Scenario, Wired, check};
 use llm_simulator::{Behaviour, Fault, Finish, Simulator, Usage};
-use tokio::sync::Mutex;
 
 const MODEL: &str = "model-x";
 
 struct Bench<V> {
     /// How to make a vendor's adapter for a host.
     builder: fn(&str) -> Builder<V>,
-    /// The suite may drop its provider and keep the adapter: each lives until the end.
-    providers: Mutex<Vec<Arc<Simulator>>>,
 }
 
 #[async_trait::async_trait]
@@ -31,13 +26,11 @@ impl<V: Vendor> Harness for Bench<V> {
         }
         let http = HttpClient::configure(ClientBuilder::no_proxy).unwrap();
         let adapter = (self.builder)(&host).api_key(SECRET).http_client(http).build().unwrap();
-        let simulator = Arc::new(simulator);
-        self.providers.lock().await.push(Arc::clone(&simulator));
         Some(Wired::new(adapter, Watched(simulator)))
     }
 }
 
-struct Watched(Arc<Simulator>);
+struct Watched(Simulator);
 
 impl Provider for Watched {
     fn received(&self) -> usize {
@@ -99,8 +92,7 @@ async fn unreachable() -> String {
 
 /// Nothing is skipped but what takes tools.
 async fn keeps_the_contract<V: Vendor>(builder: fn(&str) -> Builder<V>) {
-    let bench = Bench { builder, providers: Mutex::default() };
-    let summary = check(&bench).await;
+    let summary = check(&Bench { builder }).await;
     let skipped: Vec<_> = summary.skipped().iter().filter(|skip| !skip.reason.contains("tools")).collect();
     assert!(skipped.is_empty(), "{summary}");
 }

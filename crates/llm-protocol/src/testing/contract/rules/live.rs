@@ -31,7 +31,7 @@ async fn soon<H: Harness, T>(harness: &H, what: &str, future: impl Future<Output
 }
 
 pub(super) async fn names<H: Harness>(harness: &H) -> Verdict {
-    let adapter = wire(harness, &answers()).await?.adapter;
+    let Wired { adapter, provider: _alive } = wire(harness, &answers()).await?;
     let names =
         |adapter: &dyn ModelAdapter| [adapter.key(), adapter.provider(), adapter.model()].map(str::to_owned);
     let before = names(&adapter);
@@ -57,7 +57,7 @@ pub(super) async fn debug<H: Harness>(harness: &H) -> Verdict {
 }
 
 pub(super) async fn health<H: Harness>(harness: &H) -> Verdict {
-    let adapter = wire(harness, &answers()).await?.adapter;
+    let Wired { adapter, provider: _alive } = wire(harness, &answers()).await?;
     let status = soon(harness, "the health check", adapter.health_check()).await?;
     let key = adapter.key();
     require(&*status.model_key == key, || format!("it is about {:?}, not {key:?}", status.model_key))?;
@@ -66,7 +66,7 @@ pub(super) async fn health<H: Harness>(harness: &H) -> Verdict {
 }
 
 pub(super) async fn ill_health<H: Harness>(harness: &H, evidence: &Evidence) -> Verdict {
-    let adapter = wire(harness, &Scenario::Unauthorized).await?.adapter;
+    let Wired { adapter, provider: _alive } = wire(harness, &Scenario::Unauthorized).await?;
     let status: HealthStatus = soon(harness, "the health check", adapter.health_check()).await?;
     let Some(error) = &status.error else {
         let unknown = status.state == HealthState::Unknown;
@@ -88,7 +88,7 @@ pub(super) async fn empty_request<H: Harness>(harness: &H, evidence: &Evidence) 
 }
 
 pub(super) async fn lacking<H: Harness>(harness: &H, evidence: &Evidence) -> Verdict {
-    let adapter = wire(harness, &answers()).await?.adapter;
+    let Wired { adapter, provider: _alive } = wire(harness, &answers()).await?;
     let schema = ResponseFormat::JsonSchema {
         name: "reply".to_owned(),
         schema: serde_json::json!({"type": "object"}),
