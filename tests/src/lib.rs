@@ -7,6 +7,7 @@ mod ask;
 mod check;
 mod drop;
 mod lab;
+pub mod raw;
 mod table;
 
 use std::time::Duration;

@@ -7,9 +7,9 @@ use llm_adapters::HttpClient;
 use llm_reliability::ResilientClient;
 use llm_simulator::Wire;
 use llm_tests::{
-    Lab, Mode, SHORT, Strategy, ask, assert_received, assert_times, http, other, secs, trail, within,
+    Lab, Mode, SHORT, Strategy, ask, assert_received, assert_times, http, other, raw, secs, trail, within,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Asks a host that cannot be reached, then one that can be, in every way at a time.
@@ -85,22 +85,13 @@ const ANSWER: &str =
     r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
 
 /// Answers one request on each connection, closes it, and returns when the client has closed it too.
-async fn answer_and_close(listener: &TcpListener) -> std::io::Result<()> {
-    let (mut socket, _) = listener.accept().await?;
-    let mut request = Vec::new();
-    while !(request.ends_with(b"}") && request.windows(4).any(|four| four == b"\r\n\r\n")) {
-        assert!(socket.read_buf(&mut request).await? > 0, "half a request");
-    }
-    let head =
-        format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}", ANSWER.len());
-    socket.write_all(format!("{head}\r\n\r\n{ANSWER}").as_bytes()).await?;
-    socket.shutdown().await?;
-    assert_eq!(
-        socket.read_buf(&mut request).await?,
-        0,
-        "nothing more is sent on a connection that was closed"
-    );
-    Ok(())
+async fn answer_and_close(listener: &TcpListener) {
+    let (mut socket, _) = listener.accept().await.unwrap();
+    raw::read_request(&mut socket).await;
+    let length = format!("content-length: {}", ANSWER.len());
+    raw::write_response(&mut socket, "application/json", &length, ANSWER).await;
+    socket.shutdown().await.unwrap();
+    raw::closed(&mut socket).await;
 }
 
 #[tokio::test]
@@ -112,9 +103,8 @@ async fn a_connection_that_the_provider_has_closed_costs_no_attempt() {
         let asked = lab.candidate_at(Wire::OpenAi, &host, "asked", "key");
         let client = ResilientClient::builder().candidate(asked).build().unwrap();
         for _ in 0..3 {
-            let (asked, closed) =
+            let (asked, ()) =
                 within(join(ask(&client, strategy, "Again?"), answer_and_close(&listener))).await;
-            closed.unwrap();
             assert_eq!(trail(&asked.report), ["asked success @stream"], "{strategy:?}");
         }
     }

@@ -49,6 +49,18 @@ pub enum RejectReason {
     StoreUnavailable,
 }
 
+impl RejectReason {
+    /// The name in reports and metrics, `snake_case`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::ProbesTaken => "probes_taken",
+            Self::ForcedOpen => "forced_open",
+            Self::StoreUnavailable => "store_unavailable",
+        }
+    }
+}
+
 impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -106,6 +118,19 @@ pub enum LimitReason {
     NeverFits,
     /// The shared store did not answer, and the backend was told to refuse then.
     StoreUnavailable,
+}
+
+impl LimitReason {
+    /// The name in reports and metrics, `snake_case`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deferred => "deferred",
+            Self::Rate => "rate",
+            Self::InFlight => "in_flight",
+            Self::NeverFits => "never_fits",
+            Self::StoreUnavailable => "store_unavailable",
+        }
+    }
 }
 
 impl fmt::Display for LimitReason {

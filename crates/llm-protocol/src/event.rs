@@ -1,5 +1,6 @@
 //! An answer while it streams in, and how it becomes a whole one.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::redact::Redacted;
@@ -48,6 +49,23 @@ impl StreamEvent {
         }
     }
 
+    /// How many bytes of an answer it brings.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Reasoning(text) | Self::Text(text) | Self::Refusal(text) => text.len(),
+            Self::ToolCall(delta) => {
+                let text = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+                delta.arguments.len() + text(&delta.id) + text(&delta.name)
+            }
+            Self::Started(_) | Self::Usage(_) | Self::Finish(_) => 0,
+        }
+    }
+
+    /// Whether it brings nothing of an answer.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether it shows that the model is at work: a token, or reasoning, or a refusal's words.
     pub fn is_progress(&self) -> bool {
         match self {
@@ -75,8 +93,8 @@ impl fmt::Debug for StreamEvent {
 #[derive(Clone, Debug, Default)]
 pub struct ResponseBuilder {
     response: Response,
-    /// The stream's index of each tool call, in the order in which they began.
-    indices: Vec<u32>,
+    /// Where the tool call with this index of the stream is.
+    calls: BTreeMap<u32, usize>,
     finished: bool,
 }
 
@@ -104,8 +122,7 @@ impl ResponseBuilder {
 
     fn absorb_call(&mut self, delta: &ToolCallDelta) {
         let calls = &mut self.response.tool_calls;
-        let at = self.indices.iter().position(|index| *index == delta.index).unwrap_or_else(|| {
-            self.indices.push(delta.index);
+        let at = *self.calls.entry(delta.index).or_insert_with(|| {
             calls.push(ToolCall::default());
             calls.len() - 1
         });

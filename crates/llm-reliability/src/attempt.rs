@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use circuit_breaker::{LimitReason, RejectReason};
 use llm_protocol::{Error, FinishReason, Response, Usage};
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +73,7 @@ impl Attempt {
     /// When the candidate may be worth asking again, where that is known: from a retry hint or its breaker.
     pub fn retry_after(&self) -> Option<Duration> {
         match &self.outcome {
-            Outcome::PreemptedOpen { retry_after } | Outcome::PreemptedLimited { retry_after } => {
+            Outcome::PreemptedOpen { retry_after, .. } | Outcome::PreemptedLimited { retry_after, .. } => {
                 *retry_after
             }
             _ => self.error().and_then(Error::retry_after),
@@ -81,26 +82,36 @@ impl Attempt {
 }
 
 /// How an attempt ended. What kind of error it was is told apart from it.
+///
+/// An answer that a filter or the token limit cut short is a [`Success`](Self::Success) as long as it says something:
+/// its finish reason tells.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Outcome {
     /// An answer with text or tool calls, complete.
     Success(Response),
-    /// Not sent: the candidate's circuit is open.
+    /// Not sent: the candidate's breaker let nothing through.
+    #[non_exhaustive]
     PreemptedOpen {
         /// When it lets a call through again.
         retry_after: Option<Duration>,
+        /// Why it did not.
+        reason: RejectReason,
     },
-    /// Not sent: the candidate's limiter says that it is full, or was asked to stay away.
+    /// Not sent: the candidate's limiter let nothing through.
+    #[non_exhaustive]
     PreemptedLimited {
         /// When the call would fit.
         retry_after: Option<Duration>,
+        /// Why it did not.
+        reason: LimitReason,
     },
     /// Not sent: the candidate cannot carry what the request asks for.
     PreemptedUnsupported(Error),
     /// The provider is throttling. It is healthy, so this is no failure.
     DeferredBackpressure(Error),
     /// A complete answer with neither text nor tool calls.
+    #[non_exhaustive]
     Empty {
         /// Why it ended; with [`FinishReason::Length`] reasoning used up the budget.
         finish_reason: FinishReason,
@@ -108,6 +119,7 @@ pub enum Outcome {
     /// It failed, and nothing of it had reached the caller.
     Failed(Error),
     /// It was cut after a part of it had reached the caller.
+    #[non_exhaustive]
     Interrupted {
         /// What cut it.
         error: Error,

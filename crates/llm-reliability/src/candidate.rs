@@ -34,7 +34,8 @@ impl Candidate {
         Self { adapter, timeouts: Timeouts::default(), stream: StreamMode::default(), price: None }
     }
 
-    /// Sets limits of its own. They win over the client's, and a call's own win over them.
+    /// Sets limits of its own: `first_token`, `idle` and `attempt`. They win over the client's, and a call's own win over
+    /// them.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self

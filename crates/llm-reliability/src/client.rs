@@ -40,12 +40,15 @@ impl ResilientClient {
         self.shared.seats.iter().map(|seat| &seat.candidate)
     }
 
-    /// How the circuit of each candidate stands, by key, in the candidates' order. Changes nothing.
+    /// How the circuit of each candidate stands, by key, in the candidates' order. Changes nothing. A store that says
+    /// nothing within the cleanup limit (2 s unless set) is not waited for: the status is then `degraded` and empty.
     pub async fn status(&self) -> Vec<(Arc<str>, Status)> {
-        join_all(
-            self.shared.seats.iter().map(async |seat| (Arc::clone(&seat.key), seat.circuit.status().await)),
-        )
-        .await
+        let limit = self.shared.timeouts.cleanup_limit();
+        let status = async |seat: &Arc<Seat>| {
+            let status = timeout(limit, seat.circuit.status()).await;
+            (Arc::clone(&seat.key), status.unwrap_or_else(|_| Status::default().with_degraded(true)))
+        };
+        join_all(self.shared.seats.iter().map(status)).await
     }
 
     /// Waits until what the calls so far have settled has reached its store, at most for the cleanup limit (2 s unless

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use circuit_breaker::{LimitReason, RejectReason};
+
 use crate::attempt::{Attempt, Launch, Outcome};
 use crate::call::{Call, InputError};
 use crate::client::ResilientClient;
@@ -29,7 +31,7 @@ impl ResilientClient {
     pub async fn failover(&self, call: impl Into<Call>) -> Result<Report, InputError> {
         let run = Run::new(self.shared(), call.into(), Strategy::Failover)?;
         let (ended, attempts, _) = first_good(&run, Until::Complete).await;
-        Ok(run.report(ended, attempts, None))
+        Ok(run.report(ended, attempts, None, run.started.elapsed()))
     }
 
     /// Like [`failover`](Self::failover), and hands the answer out while it streams in.
@@ -83,15 +85,23 @@ async fn first_good(run: &Arc<Run>, until: Until) -> Trail {
     (exhausted(&trail), trail, None)
 }
 
-/// Nobody is left: is everyone only unavailable for now?
+/// Nobody is left: was everyone only unavailable for now, or the store that knows?
 pub(crate) fn exhausted(trail: &[Attempt]) -> Ended {
-    let mut unavailable = false;
+    let (mut unavailable, mut no_store) = (false, false);
     for attempt in trail {
         match attempt.outcome {
+            Outcome::PreemptedOpen { reason: RejectReason::StoreUnavailable, .. }
+            | Outcome::PreemptedLimited { reason: LimitReason::StoreUnavailable, .. } => no_store = true,
+            // Waiting would not help.
+            Outcome::PreemptedUnsupported(_)
+            | Outcome::PreemptedLimited { reason: LimitReason::NeverFits, .. } => {}
             Outcome::PreemptedOpen { .. } | Outcome::PreemptedLimited { .. } => unavailable = true,
-            Outcome::PreemptedUnsupported(_) => {}
             _ => return Ended::Exhausted,
         }
     }
-    if unavailable { Ended::Unavailable } else { Ended::Exhausted }
+    match (unavailable, no_store) {
+        (true, _) => Ended::Unavailable,
+        (false, true) => Ended::StoreUnavailable,
+        (false, false) => Ended::Exhausted,
+    }
 }

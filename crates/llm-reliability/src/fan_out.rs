@@ -36,14 +36,14 @@ impl ResilientClient {
         let attempts = join_all(seats).await;
         let quorum = Quorum::of(QuorumPolicy::All, &attempts);
         let ended = if quorum.is_met() { Ended::QuorumMet } else { missed(&attempts) };
-        Ok(run.report(ended, attempts, Some(quorum)))
+        Ok(run.report(ended, attempts, Some(quorum), run.started.elapsed()))
     }
 }
 
 /// No answer at all: is everyone only unavailable for now?
 fn missed(attempts: &[Attempt]) -> Ended {
     match crate::failover::exhausted(attempts) {
-        Ended::Unavailable => Ended::Unavailable,
-        _ => Ended::QuorumNotMet,
+        Ended::Exhausted => Ended::QuorumNotMet,
+        unavailable => unavailable,
     }
 }

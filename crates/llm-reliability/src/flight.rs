@@ -10,15 +10,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use circuit_breaker::{Cost, Permit, RejectReason, Slot};
+use circuit_breaker::{Cost, LimitReason, Limited, Permit, RejectReason, Rejection, Slot};
 use futures::{FutureExt, stream};
-use llm_protocol::{Clock, Error, ErrorKind, EventStream, Progress, ResponseBuilder, StreamEvent};
+use llm_protocol::{
+    Clock, Error, ErrorKind, EventStream, FinishReason, Progress, ResponseBuilder, StreamEvent,
+};
 use tokio::time::Instant;
 
 use self::meter::Meter;
 use crate::attempt::{Attempt, Launch, Outcome};
 use crate::candidate::StreamMode;
 use crate::run::{Run, Seat, within};
+use crate::timeouts::deadline;
+
+/// How long a store may take over an admission before the candidate is passed over.
+const ADMISSION: Duration = Duration::from_secs(5);
+
+/// The most bytes that an answer may have, whatever its adapter lets through.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
 
 /// How far an attempt goes before its strategy takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +87,8 @@ pub(crate) struct Flight {
     events: Option<EventStream>,
     answer: ResponseBuilder,
     first_token: Option<Duration>,
+    /// Bytes of the answer so far.
+    size: usize,
     /// What came before the first token, kept until it is known that this is the answer.
     held: VecDeque<StreamEvent>,
     handed_out: bool,
@@ -108,6 +119,7 @@ impl Flight {
             events: None,
             answer: ResponseBuilder::default(),
             first_token: None,
+            size: 0,
             held: VecDeque::new(),
             handed_out: false,
             landed: false,
@@ -142,24 +154,36 @@ impl Flight {
             let error = Error::unsupported(missing.as_str()).with_model_key(Arc::clone(&self.seat.key));
             return Err(Cause::preempted(Outcome::PreemptedUnsupported(error)));
         }
-        let out_of_time = || Cause::Error(Error::timeout(Clock::Total));
-        let permit = within(self.run.total, self.seat.circuit.admit()).await.ok_or_else(out_of_time)?;
-        let permit = permit.map_err(|rejection| {
-            self.degraded |= rejection.degraded || rejection.reason == RejectReason::StoreUnavailable;
-            Cause::preempted(Outcome::PreemptedOpen { retry_after: rejection.retry_after })
-        })?;
-        self.degraded |= permit.degraded();
-        self.permit = Some(permit);
+        let silent = Rejection::new(RejectReason::StoreUnavailable).with_degraded(true);
+        let admitted = self.in_time(self.seat.circuit.admit(), Err(silent)).await?;
+        self.degraded |= admitted.as_ref().map_or_else(|rejection| rejection.degraded, Permit::degraded);
+        self.permit = Some(admitted.map_err(|rejection| {
+            let Rejection { retry_after, reason, .. } = rejection;
+            self.degraded |= reason == RejectReason::StoreUnavailable;
+            Cause::preempted(Outcome::PreemptedOpen { retry_after, reason })
+        })?);
 
-        let slot =
-            within(self.run.total, self.seat.quota.admit(Cost::REQUEST)).await.ok_or_else(out_of_time)?;
-        let slot = slot.map_err(|limited| {
-            self.degraded |= limited.degraded;
-            Cause::preempted(Outcome::PreemptedLimited { retry_after: limited.retry_after })
-        })?;
-        self.degraded |= slot.degraded();
-        self.slot = Some(slot);
+        let silent = Limited::new(LimitReason::StoreUnavailable).with_degraded(true);
+        let admitted = self.in_time(self.seat.quota.admit(Cost::REQUEST), Err(silent)).await?;
+        self.degraded |= admitted.as_ref().map_or_else(|limited| limited.degraded, Slot::degraded);
+        self.slot = Some(admitted.map_err(|limited| {
+            let Limited { retry_after, reason, .. } = limited;
+            self.degraded |= reason == LimitReason::StoreUnavailable;
+            Cause::preempted(Outcome::PreemptedLimited { retry_after, reason })
+        })?);
         Ok(())
+    }
+
+    /// What a store says, or what stands for it when the store says nothing for too long. Stores have limits of their
+    /// own, and much shorter ones: this one keeps a store that has none from holding up the call for ever.
+    async fn in_time<T>(&self, admission: impl Future<Output = T>, silent: T) -> Result<T, Error> {
+        let limit = deadline(self.begun, ADMISSION);
+        match self.run.total {
+            Some(total) if total < limit => {
+                within(total, admission).await.ok_or_else(|| Error::timeout(Clock::Total))
+            }
+            _ => Ok(within(limit, admission).await.unwrap_or(silent)),
+        }
     }
 
     /// Dispatches: asks for a stream where there is one, and lifts a whole answer into events where there is none.
@@ -187,34 +211,44 @@ impl Flight {
     /// The next event, under the clocks. Ends after the terminal marker; a stream without one was cut.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
         let Some(events) = &mut self.events else { return Poll::Ready(None) };
-        if let Some(clock) = ready!(self.meter.poll_hard_limit(cx)) {
-            return Poll::Ready(Some(Err(Error::timeout(clock))));
-        }
-        match events.as_mut().poll_next(cx) {
-            Poll::Pending => {
-                let clock = ready!(self.meter.poll_expired(cx));
-                // The answer is whole, and only what may follow its terminal marker did not come.
-                Poll::Ready((!self.answer.is_finished()).then(|| Err(Error::timeout(clock))))
-            }
-            Poll::Ready(Some(Ok(event))) => {
-                self.note(&event);
-                Poll::Ready(Some(Ok(event)))
-            }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
-            Poll::Ready(None) if self.answer.is_finished() => Poll::Ready(None),
-            Poll::Ready(None) => {
+        let next = match ready!(self.meter.poll_hard_limit(cx)) {
+            Some(clock) => Err(clock),
+            None => match events.as_mut().poll_next(cx) {
+                Poll::Ready(next) => Ok(next),
+                Poll::Pending => Err(ready!(self.meter.poll_expired(cx))),
+            },
+        };
+        let finished = self.answer.is_finished();
+        Poll::Ready(match next {
+            Ok(Some(Ok(event))) => Some(self.note(&event).map(|()| event)),
+            Ok(Some(Err(error))) => Some(Err(error)),
+            // What did not come may be a count of tokens; the answer is whole.
+            Ok(None) | Err(_) if finished => self.vendors_failure().map(Err),
+            Ok(None) => {
                 let error = Error::new(ErrorKind::Truncated, "the stream ended without its terminal marker");
-                Poll::Ready(Some(Err(error)))
+                Some(Err(error))
             }
-        }
+            Err(clock) => Some(Err(Error::timeout(clock))),
+        })
     }
 
-    fn note(&mut self, event: &StreamEvent) {
+    /// The error of an answer that its vendor itself calls failed.
+    fn vendors_failure(&self) -> Option<Error> {
+        let failed = self.answer.response().finish_reason == FinishReason::Error;
+        failed.then(|| Error::new(ErrorKind::Server, "the provider says that its model failed"))
+    }
+
+    fn note(&mut self, event: &StreamEvent) -> Result<(), Error> {
         self.meter.saw(event);
         if self.first_token.is_none() && self.streamed && event.is_token() {
             self.first_token = self.dispatched.map(|dispatched| dispatched.elapsed());
         }
+        self.size += event.len();
+        if self.size > MAX_ANSWER_BYTES {
+            return Err(Error::new(ErrorKind::Protocol, "the answer is larger than any answer may be"));
+        }
         self.answer.absorb(event);
+        Ok(())
     }
 
     /// Whether there is something for the caller: the point of no return of a handed-out stream.
@@ -225,6 +259,7 @@ impl Flight {
     /// The next event for the caller: what was held back first.
     pub(crate) fn poll_handout(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
         self.handed_out = true;
+        self.meter.hand_out();
         match self.held.pop_front() {
             Some(event) => Poll::Ready(Some(Ok(event))),
             None => catch_unwind(AssertUnwindSafe(|| self.poll_event(cx)))

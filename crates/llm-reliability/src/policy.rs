@@ -129,6 +129,7 @@ impl Policy {
     /// Whether another candidate may be asked after this.
     pub(crate) fn lets_pass(&self, outcome: &Outcome) -> bool {
         match outcome {
+            Outcome::Failed(error) if error.kind() == ErrorKind::Timeout(Clock::Total) => false,
             Outcome::Failed(error) => {
                 error.category() != Category::Terminal || !self.stop_on.contains(&error.kind())
             }
@@ -142,6 +143,8 @@ impl Policy {
             ErrorKind::Timeout(_) => self.retry_timeouts,
             kind => match kind.category() {
                 Category::Transient => true,
+                // A used-up quota is never looped over, however short the hint.
+                Category::Backpressure if kind == ErrorKind::QuotaExhausted => false,
                 Category::Backpressure => error.retry_after().is_some_and(|hint| hint <= self.wait_out),
                 Category::Terminal => false,
             },
@@ -151,7 +154,8 @@ impl Policy {
 
     fn pause(&self, error: &Error, retried: u32, jitter: f64) -> Duration {
         let widest = self.backoff.saturating_mul(2_u32.saturating_pow(retried)).min(self.backoff_cap);
-        let backoff = widest.mul_f64(jitter.clamp(0.0, 1.0));
+        let backoff = widest.as_secs_f64() * jitter.clamp(0.0, 1.0);
+        let backoff = Duration::try_from_secs_f64(backoff).unwrap_or(widest);
         // Never earlier than the provider asked for.
         error.retry_after().map_or(backoff, |hint| backoff.max(hint))
     }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use circuit_breaker::{Circuit, Quota};
@@ -126,8 +127,14 @@ impl Run {
         }
     }
 
-    pub(crate) fn report(&self, ended: Ended, attempts: Vec<Attempt>, quorum: Option<Quorum>) -> Report {
-        Report::new(self.strategy, ended, attempts, quorum, self.started.elapsed())
+    pub(crate) fn report(
+        &self,
+        ended: Ended,
+        attempts: Vec<Attempt>,
+        quorum: Option<Quorum>,
+        elapsed: Duration,
+    ) -> Report {
+        Report::new(self.strategy, ended, attempts, quorum, elapsed)
     }
 }
 
@@ -135,14 +142,12 @@ fn limits(call: &Timeouts, seat: &Seat, shared: &Shared) -> Limits {
     call.or(&seat.candidate.timeouts).or(&shared.timeouts).limits()
 }
 
-/// Polls `future` with what is left of a deadline that may not be there. `None` when the deadline came first.
-pub(crate) async fn within<T>(limit: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+/// The future's value, if it comes before the limit.
+pub(crate) async fn within<T>(limit: Instant, future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     // Most of these are ready at once; a timer is made only for those that are not.
-    let first = poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx))).await;
-    match (first, limit) {
-        (std::task::Poll::Ready(value), _) => Some(value),
-        (std::task::Poll::Pending, Some(limit)) => tokio::time::timeout_at(limit, future).await.ok(),
-        (std::task::Poll::Pending, None) => Some(future.await),
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => tokio::time::timeout_at(limit, future).await.ok(),
     }
 }

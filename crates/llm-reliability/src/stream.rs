@@ -26,6 +26,8 @@ pub struct FailoverStream {
     ended: Ended,
     attempts: Vec<Attempt>,
     state: Handout,
+    /// How long the call took, once it is over.
+    elapsed: Option<Duration>,
 }
 
 enum Handout {
@@ -44,8 +46,9 @@ impl FailoverStream {
         attempts: Vec<Attempt>,
         flight: Option<Box<Flight>>,
     ) -> Self {
+        let elapsed = flight.is_none().then(|| run.started.elapsed());
         let state = flight.map_or(Handout::Failed, Handout::Open);
-        Self { run, ended, attempts, state }
+        Self { run, ended, attempts, state, elapsed }
     }
 
     /// The attempts that have ended, in order. The one that is streaming joins them at its end.
@@ -71,24 +74,26 @@ impl FailoverStream {
         Cost::sum(self.attempts.iter().filter_map(|attempt| attempt.cost.as_ref()).chain(&open))
     }
 
-    /// How long the call has taken so far.
+    /// How long the call has taken so far; once it is over, how long it took.
     pub fn elapsed(&self) -> Duration {
-        self.run.started.elapsed()
+        self.elapsed.unwrap_or_else(|| self.run.started.elapsed())
     }
 
     /// The report. An answer that is still streaming is given up: its attempt is cancelled, and the call was
-    /// interrupted.
+    /// interrupted. One whose terminal marker has been read is whole.
     pub fn into_report(mut self) -> Report {
         if let Handout::Open(flight) = std::mem::replace(&mut self.state, Handout::Done) {
-            self.attempts.push(flight.cancel());
-            self.ended = Ended::Interrupted;
+            let attempt = flight.cancel();
+            self.end(if attempt.succeeded() { Ended::Answered } else { Ended::Interrupted }, attempt);
         }
-        self.run.report(self.ended, self.attempts, None)
+        let elapsed = self.elapsed();
+        self.run.report(self.ended, self.attempts, None, elapsed)
     }
 
     fn end(&mut self, ended: Ended, attempt: Attempt) {
         self.ended = ended;
         self.attempts.push(attempt);
+        self.elapsed = Some(self.run.started.elapsed());
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The clocks of a call, each independent of the others. What is `None` is taken from the next level: the call's own
-/// first, then the candidate's, then the client's, then the default.
+/// first, then the candidate's, then the client's, then the default. `total` belongs to the whole call, so a candidate
+/// has none; `cleanup` belongs to the client alone.
 ///
 /// The connection has a clock of its own, which belongs to the HTTP client and is set there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +20,8 @@ pub struct Timeouts {
     /// From dispatch until the answer is whole. Default 60 s.
     pub attempt: Option<Duration>,
     /// The whole call, all attempts and pauses. Default for `failover`: the attempts' limits added up and 60 s more,
-    /// at most 360 s. `fan_out` has none by default, as its attempts run side by side under their own limits.
+    /// at most 360 s. `fan_out` has none by default: its attempts run side by side under their own limits, and a
+    /// deadline of the same length would cut each of them a moment earlier and blame nobody.
     pub total: Option<Duration>,
     /// How long `shutdown` waits for settlements to reach their store. Default 2 s. Never delays a call.
     pub cleanup: Option<Duration>,
@@ -105,9 +107,11 @@ pub(crate) struct Limits {
     pub(crate) attempt: Duration,
 }
 
-/// `start + limit`, and a far future where that overflows: a user may well say `Duration::MAX`.
+/// As long as for ever.
+pub(crate) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// `start + limit`, in a century at the latest: a user may well say `Duration::MAX`.
 pub(crate) fn deadline(start: Instant, limit: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     start.checked_add(limit.min(CENTURY)).unwrap_or(start)
 }
 

@@ -4,19 +4,29 @@
 
 mod common;
 
-use std::task::Poll;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{secs, trail};
+use common::{ms, secs, trail};
 use futures::{FutureExt, StreamExt};
 use llm_protocol::{
     Capabilities, Error, EventStream, FinishReason, HealthStatus, ModelAdapter, Progress, Request, Response,
     StreamEvent, StreamingModelAdapter, Usage,
 };
 use llm_reliability::{FailoverStream, ResilientClient, Timeouts};
+use tokio::task::coop;
 
-/// A model whose stream is polled like this, step by step.
-struct Polled(Vec<Step>);
+/// A model whose stream is polled like this, step by step, once or over and over.
+struct Polled {
+    steps: Vec<Step>,
+    endless: bool,
+}
+
+fn polled(steps: Vec<Step>) -> Polled {
+    Polled { steps, endless: false }
+}
 
 #[derive(Clone)]
 enum Step {
@@ -25,6 +35,25 @@ enum Step {
     Wait,
     /// Nothing yet, but the bytes are on their way: the connection's task has only to run.
     Arriving,
+    /// Nothing yet, and the task's turn is used up.
+    Starving,
+}
+
+impl Step {
+    fn poll(self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
+        match self {
+            Self::Event(event) => return Poll::Ready(Some(Ok(event))),
+            Self::Wait => {}
+            Self::Arriving => cx.waker().wake_by_ref(),
+            Self::Starving => {
+                while coop::has_budget_remaining() {
+                    let _ = pin!(coop::consume_budget()).poll(cx);
+                }
+                cx.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
 }
 
 #[async_trait]
@@ -52,16 +81,9 @@ impl ModelAdapter for Polled {
 #[async_trait]
 impl StreamingModelAdapter for Polled {
     async fn stream(&self, _: &Request, _: &Progress) -> Result<EventStream, Error> {
-        let mut steps = self.0.clone().into_iter();
-        let poll = move |cx: &mut std::task::Context<'_>| match steps.next() {
-            Some(Step::Event(event)) => Poll::Ready(Some(Ok(event))),
-            Some(Step::Wait) => Poll::Pending,
-            Some(Step::Arriving) => {
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            None => Poll::Ready(None),
-        };
+        let rounds = if self.endless { usize::MAX } else { 1 };
+        let mut steps = std::iter::repeat_n(self.steps.clone(), rounds).flatten();
+        let poll = move |cx: &mut Context<'_>| steps.next().map_or(Poll::Ready(None), |step| step.poll(cx));
         Ok(futures::stream::poll_fn(poll).boxed())
     }
 }
@@ -77,7 +99,7 @@ async fn streaming(rest: impl IntoIterator<Item = Step>) -> FailoverStream {
         .chain([Step::Event(StreamEvent::Finish(FinishReason::Stop))]);
     let limits = Timeouts::new().idle(secs(5));
     let client =
-        ResilientClient::builder().candidate(Polled(steps.collect())).timeouts(limits).build().unwrap();
+        ResilientClient::builder().candidate(polled(steps.collect())).timeouts(limits).build().unwrap();
     let mut stream = client.failover_stream("hi").await.unwrap();
     assert!(stream.next().now_or_never().unwrap().unwrap().is_ok());
     stream
@@ -93,17 +115,75 @@ async fn bytes_that_are_here_beat_a_timer_that_has_run_out() {
     for late in [vec![Step::Wait, text("two")], vec![Step::Wait, Step::Arriving, text("two")]] {
         let mut stream = streaming(late).await;
         assert!(stream.next().now_or_never().is_none(), "the idle timer runs from here");
-        tokio::time::advance(secs(60)).await;
+        tokio::time::advance(secs(6)).await;
         assert_eq!(rest(stream).await, ["p:polled success @stream"]);
     }
 }
 
+/// Polls a collected call once, lets `pause` pass, and awaits the rest of it.
+async fn collected(steps: Vec<Step>, pause: Duration) -> Vec<String> {
+    let limits = Timeouts::new().first_token(secs(5)).idle(secs(5));
+    let client = ResilientClient::builder().candidate(polled(steps)).timeouts(limits).build().unwrap();
+    let mut call = Box::pin(client.failover("hi"));
+    assert!(call.as_mut().now_or_never().is_none());
+    tokio::time::advance(pause).await;
+    trail(&call.await.unwrap())
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_has_run_out_is_believed_in_the_end() {
+async fn a_stall_of_the_whole_program_is_not_the_models() {
+    // The timer has fired and the bytes are in the socket, but the connection's task has not run yet.
+    let end = [text("one"), Step::Event(StreamEvent::Finish(FinishReason::Stop))];
+    let late = [vec![Step::Wait, Step::Arriving, Step::Arriving], end.to_vec()].concat();
+    assert_eq!(collected(late, secs(8)).await, ["p:polled success @stream"]);
+    let silent = vec![Step::Wait; 50];
+    assert_eq!(collected(silent, secs(8)).await, ["p:polled failed timeout/first_token @first_token"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_was_away_was_not_waiting() {
     let mut stream = streaming(vec![Step::Wait; 50]).await;
     assert!(stream.next().now_or_never().is_none());
-    tokio::time::advance(secs(60)).await;
+    tokio::time::advance(secs(30)).await;
+    let begun = tokio::time::Instant::now();
     assert_eq!(rest(stream).await, ["p:polled interrupted timeout/idle @stream"]);
+    assert_eq!(begun.elapsed(), secs(5), "the wait began anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_cut_by_the_attempt_clock_and_the_model_is_not_blamed() {
+    let client = ResilientClient::builder()
+        .candidate(polled([vec![text("one")], vec![Step::Wait; 50]].concat()))
+        .build()
+        .unwrap();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    assert!(stream.next().await.unwrap().is_ok());
+    tokio::time::sleep(secs(61)).await;
+    assert_eq!(rest(stream).await, ["p:polled interrupted timeout/attempt @stream"]);
+    assert_eq!(client.status().await[0].1.failures, 0);
+}
+
+#[tokio::test]
+async fn no_pattern_of_events_and_waits_outruns_the_hard_limits() {
+    // In real time: these are always awake, so virtual time would stand still.
+    let usage = || Step::Event(StreamEvent::Usage(Usage::default()));
+    let reasoning = || Step::Event(StreamEvent::Reasoning("hm".into()));
+    for (pattern, clock, phase) in [
+        (vec![usage(), Step::Arriving], "first_token", "first_token"),
+        (vec![reasoning(), Step::Arriving], "attempt", "first_token"),
+        (vec![text("x"); 100], "attempt", "stream"),
+        (vec![Step::Starving], "first_token", "first_token"),
+        (vec![reasoning(), Step::Starving], "attempt", "first_token"),
+    ] {
+        let limits = Timeouts::new().first_token(ms(100)).attempt(ms(200));
+        let client = ResilientClient::builder()
+            .candidate(Polled { steps: pattern, endless: true })
+            .timeouts(limits)
+            .build()
+            .unwrap();
+        let report = client.failover("hi").await.unwrap();
+        assert_eq!(trail(&report), [format!("p:polled failed timeout/{clock} @{phase}")]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

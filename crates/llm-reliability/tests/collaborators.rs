@@ -27,6 +27,8 @@ struct Store {
     limits: Option<LimitReason>,
     hangs: bool,
     panics: bool,
+    panics_when_told: bool,
+    slow: Duration,
 }
 
 impl Store {
@@ -36,6 +38,13 @@ impl Store {
 
     fn end(&self, lease: LeaseId) {
         self.held.lock().retain(|held| *held != lease);
+    }
+
+    async fn think(&self) {
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(self.slow).await;
     }
 
     fn take(&self) -> Vec<String> {
@@ -48,9 +57,7 @@ impl Breaker for Store {
     async fn acquire(&self, key: &str, lease: LeaseId) -> Result<Admission, Rejection> {
         self.say(format!("may {key}?"));
         assert!(!self.panics, "the store is broken");
-        if self.hangs {
-            std::future::pending::<()>().await;
-        }
+        self.think().await;
         if let Some(reason) = self.rejects {
             return Err(Rejection::new(reason).with_retry_after(secs(3)).with_degraded(self.degraded));
         }
@@ -61,6 +68,7 @@ impl Breaker for Store {
     fn settle(&self, key: &str, lease: LeaseId, _: Admission, verdict: Verdict) {
         self.end(lease);
         self.say(format!("{key}: {verdict:?}"));
+        assert!(!self.panics_when_told, "the store is broken");
     }
 
     fn abandon(&self, key: &str, lease: LeaseId) {
@@ -69,6 +77,7 @@ impl Breaker for Store {
     }
 
     async fn status(&self, _: &str) -> Status {
+        self.think().await;
         Status::default()
     }
 
@@ -83,6 +92,7 @@ impl Breaker for Store {
 #[async_trait]
 impl Limiter for Store {
     async fn acquire(&self, _: &str, lease: LeaseId, cost: &Cost) -> Result<Reservation, Limited> {
+        self.think().await;
         if let Some(reason) = self.limits {
             return Err(Limited::new(reason).with_retry_after(secs(5)));
         }
@@ -93,6 +103,7 @@ impl Limiter for Store {
     fn settle(&self, _: &str, lease: LeaseId, _: Reservation, actual: &Cost) {
         self.end(lease);
         self.say(format!("cost {:?} {:?}", actual.input_tokens, actual.output_tokens));
+        assert!(!self.panics_when_told, "the store is broken");
     }
 
     fn abandon(&self, _: &str, lease: LeaseId) {
@@ -102,6 +113,7 @@ impl Limiter for Store {
 
     fn defer(&self, key: &str, delay: Duration) {
         self.say(format!("{key}: away for {delay:?}"));
+        assert!(!self.panics_when_told, "the store is broken");
     }
 }
 
@@ -161,20 +173,85 @@ async fn a_store_that_is_not_there_shows_on_the_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_or_panics_never_hangs_or_unwinds_the_call() {
-    let hanging = Arc::new(Store { hangs: true, ..Store::default() });
-    let client =
-        builder(&[ScriptedModel::new("p:a")]).breaker(Arc::<Store>::clone(&hanging)).build().unwrap();
-    let call = Call::new("hi").timeouts(Timeouts::new().total(secs(4)));
-    let report = client.failover(call).await.unwrap();
-    assert_eq!((report.ended(), report.elapsed()), (Ended::TotalTimeout, secs(4)));
-    assert_eq!(trail(&report), ["p:a failed timeout/total"]);
-    // Asked and gone away: the lease is given back by name, in case it is granted after all.
-    assert_eq!(hanging.take(), ["may p:a?", "p:a: abandoned"]);
+async fn a_store_that_hangs_holds_nothing_up_for_long() {
+    let model = ScriptedModel::new("p:a");
+    for limiter in [false, true] {
+        let hanging = Arc::new(Store { hangs: true, ..Store::default() });
+        let builder = builder(&[model.clone()]);
+        let client = if limiter {
+            builder.limiter(Arc::<Store>::clone(&hanging))
+        } else {
+            builder.breaker(Arc::<Store>::clone(&hanging))
+        };
+        let client = client.build().unwrap();
+        let report = client.failover("hi").await.unwrap();
+        assert_eq!((report.ended(), report.elapsed()), (Ended::StoreUnavailable, secs(5)));
+        assert!(report.attempts()[0].degraded);
+        // Asked and gone away: the lease is given back by name, in case it is granted after all.
+        let said = if limiter { vec!["refunded"] } else { vec!["may p:a?", "p:a: abandoned"] };
+        assert_eq!(hanging.take(), said);
+        assert_eq!(client.fan_out("hi").await.unwrap().elapsed(), secs(5));
+        let call = Call::new("hi").timeouts(Timeouts::new().total(secs(4)));
+        let report = client.failover(call).await.unwrap();
+        assert_eq!((report.ended(), report.elapsed()), (Ended::TotalTimeout, secs(4)));
+        assert_eq!(trail(&report), ["p:a failed timeout/total"]);
+        assert_eq!(client.status().await[0].1.degraded, !limiter);
+    }
+    assert_eq!(model.started(), 0);
+}
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_never_unwinds_the_call() {
     let (trail, said, _) = run(Store { panics: true, ..Store::default() }, Step::default()).await;
     assert_eq!(trail, ["p:a failed other"]);
     assert_eq!(said, ["may p:a?", "p:a: abandoned"]);
+
+    let hinted = Error::new(ErrorKind::RateLimited, "").with_retry_after(secs(9));
+    let (trail, said, _) =
+        run(Store { panics_when_told: true, ..Store::default() }, Step::error(hinted)).await;
+    assert_eq!(trail, ["p:a deferred_backpressure rate_limited @first_token"]);
+    // Whose settlement panicked gets the lease back; everyone else is told all the same.
+    let told =
+        ["may p:a?", "p:a: Neutral", "p:a: abandoned", "cost None None", "refunded", "p:a: away for 9s"];
+    assert_eq!(said, told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_may_be_dropped_while_a_store_thinks_and_whenever_else() {
+    let slow = Step::answer("one two")
+        .prepared_after(secs(1))
+        .connected_after(secs(1))
+        .delayed(secs(1))
+        .paced(secs(1));
+    for strategy in ["failover", "failover_stream", "fan_out"] {
+        for moment in 0..60 {
+            let store = Arc::new(Store { slow: Duration::from_millis(700), ..Store::default() });
+            let seen = Seen::default();
+            let models =
+                [ScriptedModel::new("p:a").then(slow.clone()), ScriptedModel::new("p:b").then(slow.clone())];
+            let client = builder(&models)
+                .breaker(Arc::<Store>::clone(&store))
+                .limiter(Arc::<Store>::clone(&store))
+                .observer(seen.clone())
+                .build()
+                .unwrap();
+            let limit = Duration::from_millis(moment * 120);
+            let ended = match strategy {
+                "failover" => tokio::time::timeout(limit, client.failover("hi")).await.is_ok(),
+                "failover_stream" => tokio::time::timeout(limit, client.failover_stream("hi")).await.is_ok(),
+                _ => tokio::time::timeout(limit, client.fan_out("hi")).await.is_ok(),
+            };
+            let said = store.take();
+            let place = format!("{strategy} dropped after {limit:?}: {said:?}");
+            assert!(store.held.lock().is_empty(), "{place}: a lease is still held");
+            assert!(models.iter().all(|model| model.in_flight() == 0), "{place}: a call is still out");
+            let begun = said.iter().filter(|line| line.starts_with("may")).count();
+            let told = seen.take();
+            assert_eq!(told.len(), begun, "{place}: {told:?}");
+            let cancelled = told.iter().filter(|line| line.contains("cancelled")).count();
+            assert_eq!(cancelled, if ended && strategy != "failover_stream" { 0 } else { begun }, "{place}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

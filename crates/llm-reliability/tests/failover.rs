@@ -220,6 +220,10 @@ async fn everyone_throttled_says_when_to_come_back() {
     assert_eq!((report.ended(), report.retry_after()), (Ended::Exhausted, Some(secs(7))));
     let report = client.failover("hi").await.unwrap();
     assert_eq!((report.ended(), report.retry_after()), (Ended::Unavailable, Some(secs(7))));
+    // As soon as anyone has failed for another reason, waiting is no way out.
+    let hinted = Error::new(ErrorKind::Server, "").with_retry_after(secs(3));
+    let mixed = common::client(&[throttled("p:a", 40), ScriptedModel::new("p:b").then(Step::error(hinted))]);
+    assert_eq!(mixed.failover("hi").await.unwrap().retry_after(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,9 +146,60 @@ async fn usage_and_cost_are_readable_while_it_streams() {
     let candidate = Candidate::from(ScriptedModel::new("p:a").then(Step::answer("one two"))).price(price);
     let client = ResilientClient::builder().candidate(candidate).build().unwrap();
     let mut stream = client.failover_stream("hi").await.unwrap();
-    read(&mut stream).await;
+    while stream.usage().is_unknown() {
+        assert!(stream.cost().is_empty());
+        stream.next().await.unwrap().unwrap();
+    }
+    assert!(stream.attempts().is_empty(), "its attempt is still under way");
     assert_eq!(stream.usage().total(), Some(12));
     assert_eq!(stream.cost()[0].total.to_string(), "0.000012");
+    read(&mut stream).await;
+    assert_eq!((stream.usage().total(), stream.attempts().len()), (Some(12), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_may_stop_at_the_terminal_marker() {
+    let seen = Seen::default();
+    let models =
+        [ScriptedModel::new("p:a").then_times(3, failing(ErrorKind::Server)).then(Step::answer("back"))];
+    let client = builder(&models).observer(seen.clone()).build().unwrap();
+    for _ in 0..3 {
+        client.failover("hi").await.unwrap();
+    }
+    tokio::time::advance(secs(120)).await;
+    seen.take();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    while !matches!(stream.next().await.unwrap().unwrap(), StreamEvent::Finish(_)) {}
+    drop(stream);
+    assert_eq!(seen.take(), ["p:a success @stream"]);
+    let status = client.status().await[0].1;
+    assert_eq!(status.state, llm_reliability::circuit_breaker::State::Closed, "the probe has succeeded");
+
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    while !matches!(stream.next().await.unwrap().unwrap(), StreamEvent::Finish(_)) {}
+    let report = stream.into_report();
+    assert_eq!((report.ended(), report.response().unwrap().text.as_str()), (Ended::Answered, "back"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_its_vendor_calls_failed_is_no_success() {
+    let failed = || Step::answer("half").finishing(llm_protocol::FinishReason::Error);
+    let report = client(&[ScriptedModel::new("p:a").then(failed())]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:a failed server @stream"]);
+    let mut stream = client(&[ScriptedModel::new("p:a").then(failed())]).failover_stream("hi").await.unwrap();
+    let (text, error) = read(&mut stream).await;
+    assert_eq!((text.as_str(), error.unwrap().ended), ("half", Ended::Interrupted));
+    assert_eq!(trail(&stream.into_report()), ["p:a interrupted server @stream"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_call_stands_still_when_it_is_over() {
+    let mut stream =
+        client(&[ScriptedModel::new("p:a").then(Step::delay(secs(2)))]).failover_stream("hi").await.unwrap();
+    read(&mut stream).await;
+    tokio::time::advance(secs(600)).await;
+    assert_eq!(stream.elapsed(), secs(2));
+    assert_eq!(stream.into_report().elapsed(), secs(2));
 }
 
 #[tokio::test(start_paused = true)]

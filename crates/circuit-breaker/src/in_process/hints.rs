@@ -40,8 +40,9 @@ pub struct HintLimiter {
 }
 
 impl HintLimiter {
-    /// The longest that a hint is followed, unless set otherwise.
-    pub const LONGEST: Duration = Duration::from_secs(300);
+    /// The longest that a hint is followed, unless set otherwise: a day, after which every quota that has a window has
+    /// reset.
+    pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
     /// Sets the longest that a hint is followed; what a service asks beyond it is cut.
     pub const fn longest(mut self, longest: Duration) -> Self {

@@ -38,7 +38,8 @@ impl Serialize for Error {
 
 #[expect(clippy::cast_precision_loss, reason = "a double holds nanoseconds exactly for three months")]
 fn to_ms(delay: Duration) -> f64 {
-    delay.as_nanos() as f64 / 1e6
+    // A century is longer than any hint means, and can be read back.
+    delay.min(Duration::from_secs(100 * 365 * 24 * 3600)).as_nanos() as f64 / 1e6
 }
 
 /// The category is derived from the kind and not read back; a kind of a later version reads as `Other`.

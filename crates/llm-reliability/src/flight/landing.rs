@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::{self as limiter, Verdict};
-use llm_protocol::{Category, Error, ErrorKind, FinishReason, Response, Stage, Usage};
+use llm_protocol::{Category, Clock, Error, ErrorKind, FinishReason, Response, Stage, Usage};
 
+use super::meter::Meter;
 use super::{Cause, Flight};
 use crate::attempt::{Attempt, Outcome, Phase};
 use crate::money::Cost;
 use crate::observer;
 
-/// How long a quota that says nothing of its reset is left alone.
-const QUOTA_PAUSE: Duration = Duration::from_secs(300);
+/// How long an ordinary hint is believed, and a quota left alone that says nothing of its reset.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// What an answer says beside its content.
 struct Told {
@@ -26,6 +27,10 @@ struct Told {
 impl Flight {
     /// The answer is whole.
     pub(crate) fn finish(mut self) -> Attempt {
+        self.finished()
+    }
+
+    fn finished(&mut self) -> Attempt {
         let (response, told) = self.take_answer();
         let outcome = match response {
             answer if !answer.is_empty() => Outcome::Success(answer),
@@ -53,8 +58,13 @@ impl Flight {
         self.land(outcome, told)
     }
 
-    /// Nobody waits for it any more.
+    /// Nobody waits for it any more. An answer that was whole by then is one all the same: its reader has stopped at the
+    /// terminal marker.
     pub(crate) fn cancel(mut self) -> Attempt {
+        if self.answer.is_finished() { self.finish() } else { self.cancelled() }
+    }
+
+    fn cancelled(&mut self) -> Attempt {
         let (_, told) = self.take_answer();
         self.land(Outcome::Cancelled, told)
     }
@@ -92,30 +102,28 @@ impl Flight {
 
     fn land(&mut self, outcome: Outcome, told: Told) -> Attempt {
         self.landed = true;
-        self.settle(&outcome, &told.usage);
         let attempt = self.attempt(outcome, told);
+        self.settle(&attempt);
         observer::tell(&*self.run.shared.observer, &attempt);
         attempt
     }
 
-    /// Tells breaker and limiter. Neither call blocks.
-    fn settle(&mut self, outcome: &Outcome, usage: &Usage) {
-        // First, so that the connection is given up before anyone is told that the attempt is over. An adapter that
-        // panics here takes nothing with it.
+    /// Tells breaker and limiter. Nothing here blocks, and what panics stays where it is.
+    fn settle(&mut self, attempt: &Attempt) {
+        // First, so that the connection is given up before anyone is told that the attempt is over.
         let events = self.events.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(events)));
+        contain(|| drop(events));
         if let Some(permit) = self.permit.take() {
-            permit.settle(verdict(outcome));
+            let verdict = verdict(&attempt.outcome, &self.meter);
+            contain(|| permit.settle(verdict));
         }
-        if let Some(mut slot) = self.slot.take()
-            && self.dispatched.is_some()
-            && self.progress.stage() == Stage::Sent
-        {
-            slot.dispatched();
-            slot.settle(&actual(usage));
+        if let Some(slot) = self.slot.take() {
+            let sent = self.dispatched.is_some() && self.progress.stage() == Stage::Sent;
+            let actual = actual(attempt.usage.as_ref());
+            contain(|| if sent { slot.settle(&actual) } else { drop(slot) });
         }
-        if let Some(pause) = error_of(outcome).and_then(pause_after) {
-            self.seat.quota.defer(pause);
+        if let Some(pause) = error_of(&attempt.outcome).and_then(pause_after) {
+            contain(|| self.seat.quota.defer(pause));
         }
     }
 
@@ -159,10 +167,19 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
-            let (_, told) = self.take_answer();
-            self.land(Outcome::Cancelled, told);
+            if self.answer.is_finished() {
+                self.finished()
+            } else {
+                self.cancelled()
+            };
         }
     }
+}
+
+/// Runs what is not ours. What it panics with may hold anything, and the panic hook has already said what there is to
+/// say.
+fn contain(foreign: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(foreign));
 }
 
 fn error_of(outcome: &Outcome) -> Option<&Error> {
@@ -175,29 +192,36 @@ fn error_of(outcome: &Outcome) -> Option<&Error> {
 }
 
 /// What an outcome says of the candidate's health.
-fn verdict(outcome: &Outcome) -> Verdict {
+fn verdict(outcome: &Outcome, meter: &Meter) -> Verdict {
     match outcome {
         Outcome::Success(_) => Verdict::Success,
         // Reasoning used up the budget: the request's doing.
         Outcome::Empty { finish_reason: FinishReason::Length } => Verdict::Neutral,
         Outcome::Empty { .. } => Verdict::Failure,
+        // The reader's doing.
+        Outcome::Interrupted { error, .. }
+            if error.kind() == ErrorKind::Timeout(Clock::Attempt) && !meter.had_its_time() =>
+        {
+            Verdict::Neutral
+        }
         outcome if error_of(outcome).is_some_and(Error::blames_model) => Verdict::Failure,
         _ => Verdict::Neutral,
     }
 }
 
-/// How long a failure asks to be left alone.
+/// How long a failure asks to be left alone. An ordinary hint is believed up to five minutes, so that a wrong one does
+/// not take a candidate away for a day; a quota's is believed as it is.
 fn pause_after(error: &Error) -> Option<Duration> {
     match error.kind() {
-        ErrorKind::QuotaExhausted => Some(error.retry_after().unwrap_or(QUOTA_PAUSE)),
-        _ => error.retry_after(),
+        ErrorKind::QuotaExhausted => Some(error.retry_after().unwrap_or(LONGEST_PAUSE)),
+        _ => error.retry_after().map(|hint| hint.min(LONGEST_PAUSE)),
     }
 }
 
 /// What a call that went out did cost its limiter.
-fn actual(usage: &Usage) -> limiter::Cost {
+fn actual(usage: Option<&Usage>) -> limiter::Cost {
     let mut cost = limiter::Cost::REQUEST;
-    cost.input_tokens = usage.input_tokens;
-    cost.output_tokens = usage.output_tokens;
+    cost.input_tokens = usage.and_then(|usage| usage.input_tokens);
+    cost.output_tokens = usage.and_then(|usage| usage.output_tokens);
     cost
 }

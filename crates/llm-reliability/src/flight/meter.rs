@@ -17,7 +17,13 @@ const GRACE: u8 = 3;
 /// always has more would otherwise never meet a clock.
 const BURST: u8 = 64;
 
-/// The clocks of one attempt. Only a wait reads the time or sets a timer: events that are already here cost neither.
+/// What may follow the terminal marker (a count of tokens) has this long. The answer is whole by then.
+const TAIL: Duration = Duration::from_secs(1);
+
+/// A reader that comes back this much after a deadline was not waiting when it passed: its timer would have woken it.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// The clocks of one attempt. Only a wait reads the time: events that are already here cost neither that nor a timer.
 pub(super) struct Meter {
     limits: Limits,
     /// `None` when the answer comes whole.
@@ -26,11 +32,17 @@ pub(super) struct Meter {
     total: Option<Instant>,
     /// The model has shown that it is at work.
     progressed: bool,
-    /// Since when the consumer waits, and how long it had waited before since the last progress.
+    /// The terminal marker has come.
+    finished: bool,
+    /// The answer is handed out: somebody else decides when it is read on.
+    has_reader: bool,
+    /// Since when the model is waited for, and how long it was before: since the last progress, and in all.
     waiting: Option<Instant>,
     waited: Duration,
+    waited_in_all: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-    grace: u8,
+    idle_grace: u8,
+    hard_grace: u8,
     burst: u8,
 }
 
@@ -42,10 +54,14 @@ impl Meter {
             attempt: now,
             total,
             progressed: false,
+            finished: false,
+            has_reader: false,
             waiting: None,
             waited: Duration::ZERO,
+            waited_in_all: Duration::ZERO,
             timer: None,
-            grace: GRACE,
+            idle_grace: GRACE,
+            hard_grace: GRACE,
             burst: BURST,
         }
     }
@@ -54,6 +70,18 @@ impl Meter {
     pub(super) fn dispatch(&mut self, now: Instant, streamed: bool) {
         self.first_token = streamed.then(|| deadline(now, self.limits.first_token));
         self.attempt = deadline(now, self.limits.attempt);
+        self.waiting = Some(now);
+    }
+
+    /// From here on a reader decides when the next event is asked for.
+    pub(super) fn hand_out(&mut self) {
+        self.has_reader = true;
+    }
+
+    /// Whether the model had the whole of its limit to itself: a reader that took its time is no fault of the model's.
+    pub(super) fn had_its_time(&self) -> bool {
+        let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
+        !self.has_reader || self.waited_in_all + waiting >= self.limits.attempt
     }
 
     /// Runs what opens the answer, under the clocks.
@@ -71,21 +99,37 @@ impl Meter {
 
     /// An event has come.
     pub(super) fn saw(&mut self, event: &StreamEvent) {
-        self.grace = GRACE;
-        let waiting = self.waiting.take();
+        if let Some(since) = self.waiting.take() {
+            let waited = since.elapsed();
+            self.waited += waited;
+            self.waited_in_all += waited;
+        }
         if event.is_progress() {
             self.progressed = true;
             self.waited = Duration::ZERO;
-        } else if let Some(since) = waiting {
-            // What comes next may be asked for much later; only the waiting so far counts.
-            self.waited += since.elapsed();
+            self.idle_grace = GRACE;
         }
+        self.finished |= matches!(event, StreamEvent::Finish(_));
     }
 
-    /// Called when there is nothing to read: which clock has run out.
+    /// Called when there is nothing to read: which clock has run out. Reads the time itself, as a timer may be late: it
+    /// keeps still when the task has used up its turn.
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
         self.burst = BURST;
-        let (due, clock) = self.next_deadline();
+        let now = Instant::now();
+        let hard = self.hard_deadline();
+        let idle = self.idle_deadline(now);
+        let (due, clock) = idle.filter(|due| *due <= hard.0).map_or(hard, |due| (due, Clock::Idle));
+        if now >= due {
+            let grace = if clock == Clock::Idle { &mut self.idle_grace } else { &mut self.hard_grace };
+            if *grace == 0 {
+                return Poll::Ready(clock);
+            }
+            // Nothing gives the hard limits' grace back, so that no stream can outrun them.
+            *grace -= 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let timer = match &mut self.timer {
             Some(timer) => {
                 // A deadline that moved further away is looked at when the timer fires: not every token sets it anew.
@@ -97,20 +141,13 @@ impl Meter {
             None => self.timer.insert(Box::pin(sleep_until(due))),
         };
         while timer.as_mut().poll(cx).is_ready() {
-            if timer.deadline() >= due {
-                if self.grace == 0 {
-                    return Poll::Ready(clock);
-                }
-                self.grace -= 1;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             timer.as_mut().reset(due);
         }
         Poll::Pending
     }
 
-    /// Called before each event: now and then, whether a limit has run out that no stream of events may outrun.
+    /// Called before each event: now and then, whether a limit has run out that no stream of events may outrun, and a
+    /// turn for other tasks. A reader's own pace is no flood.
     pub(super) fn poll_hard_limit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Clock>> {
         if self.burst > 0 {
             self.burst -= 1;
@@ -118,34 +155,38 @@ impl Meter {
         }
         self.burst = BURST;
         let (due, clock) = self.hard_deadline();
-        if Instant::now() >= due {
+        if !self.has_reader && Instant::now() >= due {
             return Poll::Ready(Some(clock));
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// The first deadline of all, and whose it is. On a tie the attempt's own limits go before the caller's.
-    fn next_deadline(&mut self) -> (Instant, Clock) {
-        let hard = self.hard_deadline();
-        if !self.progressed {
-            return hard;
+    /// When the stream has been quiet for too long; `None` before the first progress.
+    fn idle_deadline(&mut self, now: Instant) -> Option<Instant> {
+        if !self.progressed && !self.finished {
+            self.waiting.get_or_insert(now);
+            return None;
         }
-        let since = *self.waiting.get_or_insert_with(Instant::now);
-        let idle = deadline(since, self.limits.idle.saturating_sub(self.waited));
-        if idle <= hard.0 { (idle, Clock::Idle) } else { hard }
+        let limit = if self.finished { self.limits.idle.min(TAIL) } else { self.limits.idle };
+        let since = *self.waiting.get_or_insert(now);
+        let due = deadline(since, limit.saturating_sub(self.waited));
+        if self.has_reader && now > deadline(due, AWAY) {
+            (self.waiting, self.waited) = (Some(now), Duration::ZERO);
+            return Some(deadline(now, limit));
+        }
+        Some(due)
     }
 
-    /// The deadlines that run whether or not anybody waits.
+    /// The deadlines that run whether or not anybody waits. On a tie the attempt's own limits go before the caller's.
     fn hard_deadline(&self) -> (Instant, Clock) {
         let first_token = self.first_token.filter(|_| !self.progressed).map(|due| (due, Clock::FirstToken));
-        let total = self.total.map(|due| (due, Clock::Total));
         let own = match first_token {
             Some(first) if first.0 <= self.attempt => first,
             _ => (self.attempt, Clock::Attempt),
         };
-        match total {
-            Some(total) if total.0 < own.0 => total,
+        match self.total {
+            Some(total) if total < own.0 => (total, Clock::Total),
             _ => own,
         }
     }

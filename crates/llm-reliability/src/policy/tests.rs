@@ -1,5 +1,6 @@
 //! The decision as tables.
 
+use circuit_breaker::{LimitReason, RejectReason};
 use llm_protocol::{FinishReason, Response};
 
 use super::*;
@@ -65,8 +66,8 @@ fn everything_else_moves_on_finishes_or_ends() {
         Outcome::Interrupted { error: Error::new(ErrorKind::Truncated, ""), partial: Response::new("x") };
     for (outcome, step) in [
         (Outcome::Success(Response::new("x")), Step::Finish),
-        (Outcome::PreemptedOpen { retry_after: None }, Step::Advance),
-        (Outcome::PreemptedLimited { retry_after: None }, Step::Advance),
+        (Outcome::PreemptedOpen { retry_after: None, reason: RejectReason::Open }, Step::Advance),
+        (Outcome::PreemptedLimited { retry_after: None, reason: LimitReason::Rate }, Step::Advance),
         (Outcome::PreemptedUnsupported(Error::unsupported("tools")), Step::Advance),
         (Outcome::DeferredBackpressure(Error::new(ErrorKind::RateLimited, "")), Step::Advance),
         (Outcome::Empty { finish_reason: FinishReason::Stop }, Step::Advance),
@@ -120,6 +121,10 @@ fn pauses_double_up_to_their_cap_with_full_jitter() {
     assert_eq!(pauses(1.0), [100, 200, 350, 350].map(|ms| Step::Retry(MS(ms))));
     assert_eq!(pauses(0.5), [50, 100, 175, 175].map(|ms| Step::Retry(MS(ms))));
     assert_eq!(pauses(0.0), [0; 4].map(|ms| Step::Retry(MS(ms))));
+    // Nonsense is no reason to panic.
+    let longest = Policy::default().transient_retries(1).backoff(Duration::MAX, Duration::MAX);
+    assert_eq!(longest.after(&failed(ErrorKind::Server), 0, 1.0), Step::Retry(Duration::MAX));
+    assert!(matches!(longest.after(&failed(ErrorKind::Server), 0, f64::NAN), Step::Retry(_)));
     let many = Policy::default().transient_retries(u32::MAX).backoff(Duration::MAX, MS(1));
     assert_eq!(many.after(&failed(ErrorKind::Server), u32::MAX - 1, 1.0), Step::Retry(MS(1)));
 }
@@ -139,4 +144,6 @@ fn backpressure_is_waited_out_only_when_asked_for_and_short() {
     assert_eq!(patient.after(&throttled(Some(500)), 0, 0.0), Step::Retry(MS(500)));
     assert_eq!(patient.after(&throttled(Some(501)), 0, 0.0), Step::Advance);
     assert_eq!(patient.after(&throttled(None), 0, 0.0), Step::Advance);
+    let quota = Error::new(ErrorKind::QuotaExhausted, "").with_retry_after(MS(10));
+    assert_eq!(patient.after(&ended(Outcome::DeferredBackpressure(quota)), 0, 0.0), Step::Advance);
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use circuit_breaker::{LimitReason, RejectReason};
 use llm_protocol::{Clock, Error, ErrorKind, FinishReason, Response, Usage};
 use serde_json::{Value, json};
 
@@ -9,9 +10,21 @@ use super::*;
 use crate::attempt::{Launch, Phase};
 use crate::money::Price;
 
+const KEY: &str = "anthropic:claude-x";
+
 fn attempt(outcome: Outcome) -> Attempt {
+    // Every error of an attempt names its model.
+    let outcome = match outcome {
+        Outcome::PreemptedUnsupported(error) => Outcome::PreemptedUnsupported(error.with_model_key(KEY)),
+        Outcome::DeferredBackpressure(error) => Outcome::DeferredBackpressure(error.with_model_key(KEY)),
+        Outcome::Failed(error) => Outcome::Failed(error.with_model_key(KEY)),
+        Outcome::Interrupted { error, partial } => {
+            Outcome::Interrupted { error: error.with_model_key(KEY), partial }
+        }
+        other => other,
+    };
     Attempt {
-        model_key: "anthropic:claude-x".into(),
+        model_key: KEY.into(),
         provider: "anthropic".into(),
         model_id: "claude-x".into(),
         request_id: None,
@@ -106,6 +119,9 @@ fn a_fan_out_has_its_answers_beside_the_trail() {
     assert_eq!(json["responses"][0]["model_key"], "openai:gpt-x");
     assert_eq!(json["quorum"], json!({"policy": "all", "required": 1, "seats": 3, "answered": 2}));
     assert_eq!((&json["succeeded"], &json["degraded"]), (&json!(true), &json!(true)));
+    let mut miscounted = json;
+    miscounted["quorum"]["answered"] = json!(3);
+    assert!(serde_json::from_value::<Report>(miscounted).is_err());
 }
 
 #[test]
@@ -114,12 +130,16 @@ fn every_outcome_survives_the_way_there_and_back() {
     let error =
         || Error::new(ErrorKind::RateLimited, "slow down").with_retry_after(Duration::from_millis(1500));
     let outcomes = [
-        Outcome::PreemptedOpen { retry_after: second },
-        Outcome::PreemptedLimited { retry_after: None },
+        Outcome::PreemptedOpen { retry_after: second, reason: RejectReason::ProbesTaken },
+        Outcome::PreemptedOpen { retry_after: Some(Duration::from_secs(9)), reason: RejectReason::Open },
+        Outcome::PreemptedLimited { retry_after: None, reason: LimitReason::NeverFits },
+        Outcome::PreemptedLimited { retry_after: None, reason: LimitReason::Rate },
         Outcome::PreemptedUnsupported(Error::unsupported("tools")),
         Outcome::DeferredBackpressure(error()),
         Outcome::Empty { finish_reason: FinishReason::Length },
         Outcome::Failed(Error::timeout(Clock::Total)),
+        Outcome::Failed(Error::new(ErrorKind::Server, "").with_should_retry(false)),
+        Outcome::DeferredBackpressure(error().with_retry_after(Duration::MAX)),
         Outcome::Interrupted {
             error: Error::new(ErrorKind::Truncated, "cut"),
             partial: Response::new("half"),
@@ -127,10 +147,17 @@ fn every_outcome_survives_the_way_there_and_back() {
         Outcome::Cancelled,
     ];
     for outcome in outcomes {
-        let json = both_ways(&report(Strategy::Failover, Ended::Exhausted, vec![attempt(outcome.clone())]));
+        let report = report(Strategy::Failover, Ended::Exhausted, vec![attempt(outcome.clone())]);
+        let endless = outcome_hint(&outcome) == Some(Duration::MAX);
+        let json = if endless { serde_json::to_value(&report).unwrap() } else { both_ways(&report) };
+        serde_json::from_value::<Report>(json.clone()).unwrap();
         assert_eq!(json["attempts"][0]["outcome"], outcome.as_str());
         assert_eq!(json["partial"].is_object(), matches!(outcome, Outcome::Interrupted { .. }));
     }
+}
+
+fn outcome_hint(outcome: &Outcome) -> Option<Duration> {
+    attempt(outcome.clone()).retry_after()
 }
 
 #[test]
@@ -146,6 +173,12 @@ fn a_report_that_contradicts_itself_is_refused() {
     assert!(broken(|json| json["attempts"] = json!([])).contains("more answers"));
     assert!(broken(|json| json["attempts"][0]["outcome"] = json!("splendid")).contains("splendid"));
     assert!(broken(|json| json["attempts"][0]["outcome"] = json!("failed")).contains("without its error"));
+    assert!(broken(|json| json["response"]["model_key"] = json!("p:other")).contains("p:other"));
+    assert!(broken(|json| json["ended"] = json!("exhausted")).contains("do not agree"));
+    assert!(
+        broken(|json| (json["attempts"], json["response"]) = (json!([]), Value::Null))
+            .contains("do not agree")
+    );
     assert!(broken(|json| json["elapsed_ms"] = json!(-1.0)).contains("-1"));
 }
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use circuit_breaker::{LimitReason, RejectReason};
 use llm_protocol::{Error, FinishReason, Response, Usage};
 use serde::{Deserialize, Serialize};
 
 use super::{Ended, Quorum, Report, SCHEMA, Strategy};
 use crate::attempt::{Attempt, Launch, Outcome, Phase};
 use crate::money::Cost;
+use crate::timeouts::CENTURY;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Wire {
@@ -56,9 +58,14 @@ struct WireAttempt {
     first_token_ms: Option<f64>,
     latency_ms: f64,
     error: Option<Error>,
-    /// Of a preempted attempt: when its candidate is available again. Errors have a hint of their own.
+    /// What the provider said of asking the same host again; no part of the error's own JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    should_retry: Option<bool>,
+    /// Of a preempted attempt: when its candidate is available again, and why it is not now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// Only of an empty answer: others tell it with the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     finish_reason: Option<FinishReason>,
@@ -81,6 +88,10 @@ pub(super) enum WireError {
     StrayAnswer,
     #[error("not a duration: {0} ms")]
     Duration(f64),
+    #[error("the answer of `{0}` stands where that of `{1}` should")]
+    Answer(String, String),
+    #[error("`ended` or `quorum` do not agree with the attempts")]
+    Contradiction,
 }
 
 impl From<Report> for Wire {
@@ -137,13 +148,29 @@ impl TryFrom<Wire> for Report {
         if answers.next().is_some() || partial.is_some() {
             return Err(WireError::StrayAnswer);
         }
-        Ok(Self {
+        let report = Self {
             strategy: wire.strategy,
             ended: wire.ended,
             attempts,
             quorum: wire.quorum,
             elapsed: from_ms(wire.elapsed_ms)?,
-        })
+        };
+        if report.agrees() { Ok(report) } else { Err(WireError::Contradiction) }
+    }
+}
+
+impl Report {
+    /// Whether the end is what the attempts came to.
+    fn agrees(&self) -> bool {
+        let answered = self.responses().count();
+        let counted = |quorum: &Quorum| quorum.answered == answered && quorum.seats == self.attempts.len();
+        match self.strategy {
+            Strategy::Failover => self.quorum.is_none() && answered == usize::from(self.succeeded()),
+            Strategy::FanOut => self
+                .quorum
+                .as_ref()
+                .is_some_and(|quorum| counted(quorum) && quorum.is_met() == self.succeeded()),
+        }
     }
 }
 
@@ -158,19 +185,22 @@ impl WireAttempt {
         let model_key = attempt.model_key.to_string();
         let answer = |response| Answer { model_key: model_key.clone(), response };
         let outcome = attempt.outcome.as_str().to_owned();
-        let (mut error, mut kept, mut retry_after, mut finish_reason) = (None, None, None, None);
+        let (mut error, mut kept, mut retry_after, mut reason, mut finish_reason) =
+            (None, None, None, None, None);
         match attempt.outcome {
             Outcome::Success(response) => kept = Some(Kept::Whole(answer(response))),
-            Outcome::PreemptedOpen { retry_after: after }
-            | Outcome::PreemptedLimited { retry_after: after } => {
-                retry_after = after;
+            Outcome::PreemptedOpen { retry_after: after, reason: why } => {
+                (retry_after, reason) = (after, Some(why.as_str()));
+            }
+            Outcome::PreemptedLimited { retry_after: after, reason: why } => {
+                (retry_after, reason) = (after, Some(why.as_str()));
             }
             Outcome::PreemptedUnsupported(cause)
             | Outcome::DeferredBackpressure(cause)
             | Outcome::Failed(cause) => {
                 error = Some(cause);
             }
-            Outcome::Empty { finish_reason: reason } => finish_reason = Some(reason),
+            Outcome::Empty { finish_reason: why } => finish_reason = Some(why),
             Outcome::Interrupted { error: cause, partial } => {
                 error = Some(cause);
                 kept = Some(Kept::Partial(answer(partial)));
@@ -189,8 +219,10 @@ impl WireAttempt {
             start_ms: to_ms(attempt.start),
             first_token_ms: attempt.first_token.map(to_ms),
             latency_ms: to_ms(attempt.latency),
+            should_retry: error.as_ref().and_then(Error::should_retry),
             error,
             retry_after_ms: retry_after.map(to_ms),
+            reason: reason.map(str::to_owned),
             finish_reason,
             usage: attempt.usage,
             cost: attempt.cost,
@@ -206,15 +238,22 @@ impl WireAttempt {
         partial: &mut Option<Answer>,
     ) -> Result<Attempt, WireError> {
         let retry_after = self.retry_after_ms.map(from_ms).transpose()?;
-        let error = self.error;
+        let error = self.error.map(|error| {
+            let error = error.with_model_key(self.model_key.as_str());
+            let error = self.request_id.iter().fold(error, Error::with_request_id);
+            self.should_retry.into_iter().fold(error, Error::with_should_retry)
+        });
+        let reason = self.reason.as_deref().unwrap_or_default();
         let need = |name, error: Option<Error>| error.ok_or(WireError::Missing(name, "error"));
-        let whole = |name, answer: Option<Answer>| {
-            answer.map(|answer| answer.response).ok_or(WireError::Missing(name, "answer"))
+        let whole = |name, answer: Option<Answer>| match answer {
+            Some(answer) if answer.model_key == self.model_key => Ok(answer.response),
+            Some(answer) => Err(WireError::Answer(answer.model_key, self.model_key.clone())),
+            None => Err(WireError::Missing(name, "answer")),
         };
         let outcome = match self.outcome.as_str() {
             "success" => Outcome::Success(whole("successful", answers.next())?),
-            "preempted_open" => Outcome::PreemptedOpen { retry_after },
-            "preempted_limited" => Outcome::PreemptedLimited { retry_after },
+            "preempted_open" => Outcome::PreemptedOpen { retry_after, reason: reject_reason(reason) },
+            "preempted_limited" => Outcome::PreemptedLimited { retry_after, reason: limit_reason(reason) },
             "preempted_unsupported" => Outcome::PreemptedUnsupported(need("preempted", error)?),
             "deferred_backpressure" => Outcome::DeferredBackpressure(need("deferred", error)?),
             "empty" => Outcome::Empty {
@@ -248,10 +287,23 @@ impl WireAttempt {
     }
 }
 
-/// Milliseconds with their fraction; a double holds nanoseconds exactly for three months.
+/// A reason of a later version reads as the plainest one.
+fn reject_reason(name: &str) -> RejectReason {
+    let known = [RejectReason::ProbesTaken, RejectReason::ForcedOpen, RejectReason::StoreUnavailable];
+    known.into_iter().find(|reason| reason.as_str() == name).unwrap_or(RejectReason::Open)
+}
+
+fn limit_reason(name: &str) -> LimitReason {
+    let known =
+        [LimitReason::Deferred, LimitReason::InFlight, LimitReason::NeverFits, LimitReason::StoreUnavailable];
+    known.into_iter().find(|reason| reason.as_str() == name).unwrap_or(LimitReason::Rate)
+}
+
+/// Milliseconds with their fraction; a double holds nanoseconds exactly for three months. What is longer than a
+/// century is written as one.
 #[expect(clippy::cast_precision_loss, reason = "beyond three months a nanosecond more or less is no matter")]
 fn to_ms(duration: Duration) -> f64 {
-    duration.as_nanos() as f64 / 1e6
+    duration.min(CENTURY).as_nanos() as f64 / 1e6
 }
 
 fn from_ms(ms: f64) -> Result<Duration, WireError> {
