@@ -64,8 +64,8 @@ impl Lab {
             .api_key(api_key)
             .http_client(self.http.clone())
             // Small, so that what never ends is told as such before long.
-            .max_event_bytes(64 << 10)
-            .max_response_bytes(256 << 10)
+            .max_event_bytes(16 << 10)
+            .max_response_bytes(64 << 10)
             .build();
         Candidate::new(Arc::new(adapter.unwrap()))
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::echo;
+use crate::request::Request;
 use crate::scrub::Scrubber;
 
 /// What a strategy does about an error. The three ways are all there are, so match them without `_`.
@@ -322,6 +324,19 @@ impl Error {
     /// Adds the provider's word on asking the same host again.
     pub fn with_should_retry(mut self, allowed: bool) -> Self {
         self.0.should_retry = Some(allowed);
+        self
+    }
+
+    /// Takes out of message and code what they quote of the request: vendors like to repeat the prompt that they
+    /// refuse. Quotations of less than about a dozen bytes are let stand, and of a very long conversation only the last
+    /// 256 KiB are looked for. Strategies do this to every error that an adapter returns.
+    pub fn without_quotations_of(mut self, request: &Request) -> Self {
+        if let Some(message) = echo::hidden(&self.0.message, request) {
+            self.0.message = message;
+        }
+        if let Some(code) = self.0.code.as_deref().and_then(|code| echo::hidden(code, request)) {
+            self.0.code = Some(code);
+        }
         self
     }
 

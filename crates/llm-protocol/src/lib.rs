@@ -3,6 +3,7 @@
 
 mod adapter;
 mod capability;
+mod echo;
 mod error;
 mod event;
 mod message;

@@ -10,7 +10,7 @@ use crate::message::{Message, Role};
 use crate::tool::{Tool, ToolChoice};
 
 /// The form that the answer must have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResponseFormat {
@@ -25,6 +25,19 @@ pub enum ResponseFormat {
         /// The JSON Schema.
         schema: Value,
     },
+}
+
+/// Without the schema, which may tell as much as a prompt.
+impl fmt::Debug for ResponseFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("Text"),
+            Self::JsonObject => f.write_str("JsonObject"),
+            Self::JsonSchema { name, .. } => {
+                f.debug_struct("JsonSchema").field("name", name).finish_non_exhaustive()
+            }
+        }
+    }
 }
 
 /// One call, in no vendor's words. What is unset is left to the vendor: there are no hidden defaults.

@@ -27,7 +27,8 @@ static PATTERNS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"|(?-iu)\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{12,}",
         r"|(?i-u)\b(?:bearer|basic)\s+[a-z0-9._~+/=\-]{6,}",
         r"|(?-iu)\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]+\.?[0-9A-Za-z_\-]*",
-        r#"|(?i-u)\b(?:x-)?(?:api[-_]?key|access[-_]?key|secret|token|password|authorization|signature)"#,
+        // Anything may stand before these (`OPENAI_API_KEY=`, `client_secret:`), but no letter behind them.
+        r#"|(?i-u)[?&]key=[a-z0-9._~%+/=\-]{6,}|(?i-u)[a-z0-9_\-]*(?:api[-_ ]?key|access[-_]?key|secret|token|password|authorization|signature)"#,
         // What is not in a class may be any character, so those classes are of characters and not of bytes.
         r#"["']?\s*[:=]\s*["']?(?:(?:bearer|basic|token|key)\s+)?(?u-i:[^\x00-\x20"',;}]{6,})"#,
         r#"|(?i-u)\b[a-z][a-z0-9+.\-]*://(?u-i:[^\x00-\x20"'<>]+)"#,
@@ -112,6 +113,12 @@ mod tests {
             ("authorization=Basic dXNlcjpwYXNz", "dXNlcjpwYXNz"),
             ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx.abc", "eyJzdWIiOiIx"),
             ("\"api_key\": \"0123456789\"", "0123456789"),
+            ("API key: 0123456789", "0123456789"),
+            ("OPENAI_API_KEY=0123456789", "0123456789"),
+            ("client_secret=0123456789", "0123456789"),
+            ("aws_secret_access_key = 0123456789", "0123456789"),
+            ("refresh_token: 0123456789", "0123456789"),
+            ("GET /v1/models?key=0123456789&alt=sse", "0123456789"),
             ("see https://user:pass@host/path?key=value now", "user:pass"),
             ("secret=\u{fc}ber-hunter2-\u{e9}", "hunter2"),
             ("redis://:hunter2@cache:6379/0", "hunter2"),

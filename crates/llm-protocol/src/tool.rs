@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::redact::Redacted;
 
 /// A function that the model may call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
     /// Its name, unique within a request.
     pub name: String,
@@ -28,6 +28,13 @@ impl Tool {
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
+    }
+}
+
+/// The name alone: what a tool is for may tell as much as a prompt.
+impl fmt::Debug for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tool").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

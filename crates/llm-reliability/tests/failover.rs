@@ -334,6 +334,18 @@ async fn usage_and_cost_are_counted_for_every_attempt_that_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_quotes_the_prompt_does_not_bring_it_into_the_report() {
+    let quoting = Error::new(ErrorKind::BadRequest, "not allowed: 'my secret marmalade recipe', sorry");
+    let report = client(&[ScriptedModel::new("p:a").then(Step::error(quoting))])
+        .failover("Here is my secret marmalade recipe: boil it.")
+        .await
+        .unwrap();
+    assert_eq!(report.attempts()[0].error().unwrap().message(), "not allowed: […] sorry");
+    let shown = format!("{report:?}{}", serde_json::to_string(&report).unwrap());
+    assert!(!shown.contains("marmalade"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn wrong_input_asks_nobody() {
     assert_eq!(ResilientClient::builder().build().unwrap_err(), InputError::NoCandidates);
     let twice = [ScriptedModel::new("p:a"), ScriptedModel::new("p:a")];

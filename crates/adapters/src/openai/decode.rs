@@ -1,6 +1,6 @@
 //! OpenAI's answers, streamed and whole.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use llm_protocol::{Response, Started, StreamEvent, ToolCall, ToolCallDelta};
 use serde_json::Value;
@@ -104,10 +104,14 @@ fn unreadable(event: Event<'_>, error: &serde_json::Error) -> Result<Flow, Failu
 
 /// The tool calls of a stream, told apart by index and id.
 #[derive(Default)]
-struct Calls(Vec<Known>);
+struct Calls {
+    /// The latest call under each index of the wire.
+    latest: BTreeMap<u32, Known>,
+    begun: u32,
+}
 
 struct Known {
-    wire_index: u32,
+    index: u32,
     id: String,
 }
 
@@ -117,27 +121,23 @@ impl Calls {
     fn delta(&mut self, at: u32, call: Call) -> ToolCallDelta {
         let wire_index = call.index.unwrap_or(at);
         let id = call.id.unwrap_or_default();
-        let known = self.0.iter_mut().rposition(|known| known.wire_index == wire_index);
-        let known = known.filter(|at| {
-            let same = |known: &Known| id.is_empty() || known.id.is_empty() || known.id == id;
-            self.0.get(*at).is_some_and(same)
-        });
-        let is_new = known.is_none();
-        let index = known.unwrap_or_else(|| {
-            self.0.push(Known { wire_index, id: String::new() });
-            self.0.len() - 1
-        });
-        let mut first_id = None;
-        if let Some(known) = self.0.get_mut(index).filter(|known| known.id.is_empty() && !id.is_empty()) {
-            known.id.clone_from(&id);
-            first_id = Some(id);
+        let known = self.latest.get(&wire_index);
+        let is_new = known.is_none_or(|known| !id.is_empty() && !known.id.is_empty() && known.id != id);
+        if is_new {
+            self.latest.insert(wire_index, Known { index: self.begun, id: String::new() });
+            self.begun = self.begun.saturating_add(1);
         }
-        ToolCallDelta {
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            id: first_id,
-            name: call.function.name.clone().filter(|_| is_new),
-            arguments: call.function.arguments(),
+        let name = call.function.name.clone().filter(|_| is_new);
+        let arguments = call.function.arguments();
+        let mut delta = ToolCallDelta { name, arguments, ..ToolCallDelta::default() };
+        if let Some(known) = self.latest.get_mut(&wire_index) {
+            delta.index = known.index;
+            if known.id.is_empty() && !id.is_empty() {
+                known.id.clone_from(&id);
+                delta.id = Some(id);
+            }
         }
+        delta
     }
 }
 

@@ -96,7 +96,9 @@ impl Flight {
         }
     }
 
+    /// The error as it may be shown: with its model's name, and without what was asked.
     fn named(&self, error: Error) -> Error {
+        let error = error.without_quotations_of(&self.run.request);
         if error.model_key().is_some() { error } else { error.with_model_key(Arc::clone(&self.seat.key)) }
     }
 

@@ -1,0 +1,113 @@
+//! Taking what was asked out of what a provider says of it: error messages quote prompts.
+
+use crate::message::Part;
+use crate::request::Request;
+
+/// A quotation shorter than this (bytes) is let stand: any sentence shares short words with any other.
+const SHORTEST: usize = 12;
+
+/// How much of a conversation is looked through, from its end (bytes): it may be megabytes long.
+const LOOKED_THROUGH: usize = 256 * 1024;
+
+/// The message without what it quotes of the request; `None` when it quotes nothing.
+pub(crate) fn hidden(message: &str, request: &Request) -> Option<String> {
+    if message.len() < SHORTEST {
+        return None;
+    }
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let mut quoted = vec![false; words.len()];
+    let texts = texts(request);
+    for from in 0..words.len() {
+        let Some(to) = shortest_span(&words, from) else { break };
+        let span = words.get(from..=to).unwrap_or_default().join(" ");
+        if quotes(&texts, &span) {
+            quoted.iter_mut().take(to + 1).skip(from).for_each(|quoted| *quoted = true);
+        }
+    }
+    let mut kept = Vec::new();
+    for (word, quoted) in words.iter().zip(&quoted) {
+        if !quoted {
+            kept.push(*word);
+        } else if kept.last() != Some(&"[…]") {
+            kept.push("[…]");
+        }
+    }
+    quoted.contains(&true).then(|| kept.join(" "))
+}
+
+/// The first word from which on the words from `from` are long enough to be a quotation.
+fn shortest_span(words: &[&str], from: usize) -> Option<usize> {
+    let mut length = 0;
+    words.iter().enumerate().skip(from).find_map(|(at, word)| {
+        length += word.len() + usize::from(at > from);
+        (length >= SHORTEST).then_some(at)
+    })
+}
+
+/// Whether a text of the request holds the span, with or without the punctuation around it.
+fn quotes(texts: &[String], span: &str) -> bool {
+    let bare = span.trim_matches(|c: char| !c.is_alphanumeric());
+    bare.len() >= SHORTEST / 2 && texts.iter().any(|text| text.contains(bare))
+}
+
+/// What the request says, with its white space folded, from the end on.
+fn texts(request: &Request) -> Vec<String> {
+    let mut left = LOOKED_THROUGH;
+    let mut texts = Vec::new();
+    for part in request.messages.iter().rev().flat_map(|message| message.content.iter().rev()) {
+        let text = match part {
+            Part::Text { text } => text,
+            Part::ToolCall(call) => &call.arguments,
+        };
+        let from = (text.len().saturating_sub(left)..=text.len()).find(|at| text.is_char_boundary(*at));
+        let tail = text.get(from.unwrap_or(text.len())..).unwrap_or_default();
+        left -= tail.len();
+        texts.push(tail.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    fn hide(message: &str, prompt: &str) -> String {
+        hidden(message, &Request::from(prompt)).unwrap_or_else(|| message.to_owned())
+    }
+
+    #[test]
+    fn quotations_go_and_the_vendors_own_words_stay() {
+        let prompt = "Translate for me:\n  The quick brown fox jumps\tover the lazy dog";
+        for (message, shown) in [
+            (
+                "Invalid input: 'The quick brown fox jumps over' is not allowed",
+                "Invalid input: […] is not allowed",
+            ),
+            ("quick brown fox", "[…]"),
+            ("rejected \"the lazy dog\" and \"brown fox jumps\" too", "rejected […] and […] too"),
+            ("Overloaded", "Overloaded"),
+            (
+                "This model's maximum context length is 8192 tokens",
+                "This model's maximum context length is 8192 tokens",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(hide(message, prompt), shown, "{message}");
+        }
+    }
+
+    #[test]
+    fn every_message_of_the_conversation_counts() {
+        let request =
+            Request::new([Message::system("Be kind to marmalade-lovers"), Message::user("hello there")]);
+        assert_eq!(hidden("refused: marmalade-lovers", &request).unwrap(), "refused: […]");
+    }
+
+    #[test]
+    fn endless_conversations_are_looked_through_from_their_end() {
+        let prompt = format!("secret-beginning {} secret-ending", "ü".repeat(LOOKED_THROUGH));
+        assert_eq!(hide("why secret-ending", &prompt), "why […]");
+        assert_eq!(hide("why secret-beginning", &prompt), "why secret-beginning");
+    }
+}
