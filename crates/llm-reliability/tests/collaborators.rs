@@ -1,6 +1,8 @@
 //! What the strategies ask of a breaker and a limiter that are handed in, and what they tell them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "one model or several, it reads the same")]
+#![allow(clippy::struct_excessive_bools, reason = "a store has that many ways to misbehave")]
 
 mod common;
 
