@@ -176,13 +176,21 @@ impl Flight {
 
     /// What a store says, or what stands for it when the store says nothing for too long. Stores have limits of their
     /// own, and much shorter ones: this one keeps a store that has none from holding up the call for ever.
-    async fn in_time<T>(&self, admission: impl Future<Output = T>, silent: T) -> Result<T, Error> {
+    fn in_time<T>(
+        &self,
+        admission: impl Future<Output = T> + Send,
+        silent: T,
+    ) -> impl Future<Output = Result<T, Error>> + Send
+    where
+        T: Send,
+    {
         let limit = deadline(self.begun, ADMISSION);
-        match self.run.total {
-            Some(total) if total < limit => {
-                within(total, admission).await.ok_or_else(|| Error::timeout(Clock::Total))
+        let total = self.run.total.filter(|total| *total < limit);
+        async move {
+            match total {
+                Some(total) => within(total, admission).await.ok_or_else(|| Error::timeout(Clock::Total)),
+                None => Ok(within(limit, admission).await.unwrap_or(silent)),
             }
-            _ => Ok(within(limit, admission).await.unwrap_or(silent)),
         }
     }
 
