@@ -2,6 +2,7 @@
 
 mod body;
 mod fault;
+mod proxy;
 mod read;
 
 use std::fmt;
@@ -24,7 +25,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// An HTTP client with the settings that adapters rely on. Making one takes some milliseconds (it reads the system's
 /// certificate authorities); cloning is cheap, and clones share their connections: give one client to all adapters.
 ///
-/// It never retries and never follows redirects, since strategies must see every request that a provider receives,
+/// The proxies of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used, but never for the
+/// loopback. It never retries and never follows redirects, since strategies must see every request that a provider receives,
 /// and it has no timeout but the one for connecting, since strategies hold the clocks. Use it within the runtime
 /// that first used it: connections belong to their runtime.
 ///
@@ -62,6 +64,7 @@ impl HttpClient {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE);
+        let settings = proxy::from_environment(settings, |name| std::env::var(name).ok());
         further(settings).build().map(Self).map_err(|error| BuildError::Client(Arc::new(error.without_url())))
     }
 
