@@ -1,3 +1,4 @@
+//! What a call to a language model is.
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

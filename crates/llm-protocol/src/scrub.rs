@@ -104,7 +104,7 @@ mod tests {
     fn what_looks_like_a_credential_goes() {
         for (text, gone) in [
             ("Incorrect API key provided: sk-proj-abcdefgh1234", "abcdefgh1234"),
-            ("key sk-ant-api03-XXXXYYYYZZZZ refused", "XXXXYYYYZZZZ"),
+            ("key sk-ant-api03-PPPPQQQQRRRR refused", "PPPPQQQQRRRR"),
             ("gsk_1234567890abcdef", "1234567890abcdef"),
             ("AIzaSyA1234567890abcdefghijk", "SyA1234567890"),
             ("user AKIAIOSFODNN7EXAMPLE is not authorized", "IOSFODNN7EXAMPLE"),

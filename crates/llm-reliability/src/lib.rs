@@ -1,3 +1,4 @@
+//! Failover and fan-out over language models.
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
