@@ -93,7 +93,7 @@ async fn an_answer_says_why_it_ended_and_never_more_than_the_vendor_did() {
                     .unwrap();
                 let report = ask(&client, Strategy::Failover, "Well?").await.report;
                 let [empty, _] = report.attempts() else { panic!("{:?}", trail(&report)) };
-                let Outcome::Empty { finish_reason } = &empty.outcome else { panic!("{empty:?}") };
+                let Outcome::Empty { finish_reason, .. } = &empty.outcome else { panic!("{empty:?}") };
                 assert_eq!(finish_reason, told, "{wire} {stream:?}");
                 assert_eq!(report.response().unwrap().finish_reason, *told, "{wire} {stream:?}");
             }

@@ -103,6 +103,10 @@ async fn a_circuit_that_opens_under_way_loses_no_call() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_calls_of_which_many_are_dropped_leave_nothing_behind() {
     let lab = lab().await;
+    // Without empty answers: one that is empty and whole when its reader goes away is told as such, and is not the
+    // last one that there would have been.
+    lab.simulator
+        .script("shaky", Script::flap([Behaviour::status(500), Behaviour::answer("Fine").close_after(0)]));
     let (client, seen) = client(&lab, u32::MAX);
     let calls = (0..CALLS).map(|number| {
         let client = client.clone();
@@ -122,7 +126,12 @@ async fn fifty_calls_of_which_many_are_dropped_leave_nothing_behind() {
     let attempts = seen.attempts();
     let cancelled: Vec<_> =
         attempts.iter().filter(|attempt| matches!(attempt.outcome, Outcome::Cancelled)).collect();
-    assert_eq!(cancelled.len(), dropped, "each that was dropped had one request under way, and is seen");
+    assert!(!cancelled.is_empty() && cancelled.len() <= dropped, "{} of {dropped}", cancelled.len());
+    // Each call ends once: given up, answered, or cut under the eyes of its reader.
+    let last = |attempt: &&Attempt| {
+        matches!(attempt.outcome, Outcome::Cancelled | Outcome::Success(_) | Outcome::Interrupted { .. })
+    };
+    assert_eq!(attempts.iter().filter(last).count(), CALLS);
     for model in MODELS {
         let (received, told) = (lab.simulator.received(model), reached(&attempts, model));
         let lost = reached(cancelled.iter().copied(), model);

@@ -105,7 +105,7 @@ async fn expose(mode: Mode, behaviour: Behaviour) -> Exposed {
 }
 
 #[tokio::test]
-async fn a_key_that_the_provider_repeats_is_shown_nowhere() {
+async fn a_key_and_a_prompt_that_the_provider_repeats_are_shown_nowhere() {
     let cases =
         Mode::all().flat_map(|mode| echoes(mode.wire).into_iter().enumerate().map(move |case| (mode, case)));
     eight_at_a_time(cases.map(async |(mode, (number, behaviour))| {
@@ -118,8 +118,8 @@ async fn a_key_that_the_provider_repeats_is_shown_nowhere() {
             masked || number >= QUOTED,
             "{named}: what the provider said is told, without the key: {json}"
         );
-        assert_hidden(&json.to_string(), &[KEY], &named);
-        assert_hidden(&shown, &[KEY], &named);
+        assert_hidden(&json.to_string(), &[KEY, PROMPT], &named);
+        assert_hidden(&shown, &[KEY, PROMPT], &named);
     }))
     .await;
 }
