@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::lease::{Abandon, LeaseId};
+use crate::lease::{Abandon, Ask, LeaseId};
 use crate::refusal::Rejection;
 
 /// Keeps calls away from what is failing, and finds out when it works again.
@@ -13,14 +13,23 @@ use crate::refusal::Rejection;
 /// workers share. The side that a *caller* uses is [`Circuit`](crate::Circuit), which makes the lease, holds it in a
 /// [`Permit`](crate::Permit) and gives it back when the caller goes away. Keys are any string.
 ///
+/// # What every caller keeps to
+///
+/// [`Permit`](crate::Permit) does it for you: a lease is settled at most once, and not settled after it was abandoned.
+/// Abandoning may be repeated, and follows a settlement that panicked.
+///
 /// # What every backend keeps to
 ///
-/// - A lease ends with the first `settle` or `abandon` that names it; a later one changes nothing.
+/// - A probe's lease ends with the first `settle` or `abandon` that names it, and at the latest by itself: when the
+///   hold that was asked for has passed, or else the backend's own maximum. So a caller that neither settles nor drops
+///   cannot wedge the circuit. What names the lease afterwards changes nothing.
+/// - While half-open, no more leases are held than the configured number of probes.
 /// - A verdict counts only in the state in which its call was admitted: a late result from an earlier
 ///   [epoch](Admission::epoch) changes nothing.
-/// - While half-open, no more leases are out than the configured number of probes, and each ends by itself after a
-///   maximum hold, so that a caller that neither settles nor drops cannot wedge the circuit.
+/// - A verdict counts once. A backend that sends its messages again until they arrive sees to it by their lease.
 /// - A neutral verdict and an abandoned lease free the slot and change nothing else.
+/// - An answer that was given without knowing what the store did, a refusal or a [degraded](Admission::degraded) yes,
+///   leaves nothing behind in the store: the backend itself takes back what the store grants later.
 #[async_trait]
 pub trait Breaker: Send + Sync + 'static {
     /// May a call under `key` go out now?
@@ -31,25 +40,27 @@ pub trait Breaker: Send + Sync + 'static {
     ///
     /// The [`Rejection`] says why not, and when to come back. It also says that the lease is not held, so nobody
     /// abandons it: a backend that gives up on its store without knowing whether the lease was granted takes it back
-    /// itself.
+    /// itself. The same goes for a yes that it gives without its store ([degraded](Admission::degraded)): the caller
+    /// ends that one, and what the store may have granted, or grants later, is the backend's to take back.
     ///
     /// # Cancellation
     ///
     /// The future may be dropped at any point, also after the request has left. [`abandon`](Self::abandon) then
-    /// follows, and must free the slot even when the store grants the lease only afterwards, at the latest when the
-    /// maximum hold ends.
-    async fn acquire(&self, key: &str, lease: LeaseId) -> Result<Admission, Rejection>;
+    /// follows, without an admission, and must free the slot even when the store grants the lease only afterwards, at
+    /// the latest when its hold ends.
+    async fn acquire(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection>;
 
     /// Reports how an admitted call ended. Called at most once a lease.
     ///
     /// Must not block, as it runs on the caller's way to its answer: a remote backend puts the report into a bounded
     /// queue for its own worker.
-    fn settle(&self, key: &str, lease: LeaseId, admission: Admission, verdict: Verdict);
+    fn settle(&self, key: &str, lease: LeaseId, admission: Admission, settlement: Settlement);
 
-    /// Gives a lease back without a verdict, whether or not it was granted.
+    /// Gives a lease back without a verdict. `admission` is what was handed out with it; `None` means that the answer
+    /// never arrived, so that the lease may be held, or not, or be granted later.
     ///
     /// Runs inside `drop`: it must neither block nor panic, and calling it again changes nothing.
-    fn abandon(&self, key: &str, lease: LeaseId);
+    fn abandon(&self, key: &str, lease: LeaseId, admission: Option<Admission>);
 
     /// Reads the state of `key` without changing it. Cancellation has no effect.
     async fn status(&self, key: &str) -> Status;
@@ -60,9 +71,11 @@ pub trait Breaker: Send + Sync + 'static {
     async fn flush(&self) {}
 }
 
-impl Abandon for dyn Breaker {
-    fn abandon(&self, key: &str, lease: LeaseId) {
-        Breaker::abandon(self, key, lease);
+impl Abandon for dyn Breaker + '_ {
+    type Grant = Admission;
+
+    fn abandon(&self, key: &str, lease: LeaseId, admission: Option<Admission>) {
+        Breaker::abandon(self, key, lease, admission);
     }
 }
 
@@ -75,7 +88,8 @@ pub struct Admission {
     pub epoch: u64,
     /// The call is a probe: the circuit is half-open, and how the call ends decides where it goes.
     pub probe: bool,
-    /// The answer came without the shared store, which was not available.
+    /// The answer came without the shared store, which was not available. What the store may grant all the same is
+    /// the backend's to take back.
     pub degraded: bool,
 }
 
@@ -115,6 +129,35 @@ impl Verdict {
             Ok(_) => Self::Success,
             Err(_) => Self::Failure,
         }
+    }
+}
+
+/// What a caller reports of a call that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settlement {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How long it took; `None` where nobody measured it.
+    pub latency: Option<Duration>,
+}
+
+impl Settlement {
+    /// A call that ended so, and was not measured.
+    pub const fn new(verdict: Verdict) -> Self {
+        Self { verdict, latency: None }
+    }
+
+    /// Says how long the call took.
+    pub const fn with_latency(mut self, latency: Duration) -> Self {
+        self.latency = Some(latency);
+        self
+    }
+}
+
+impl From<Verdict> for Settlement {
+    fn from(verdict: Verdict) -> Self {
+        Self::new(verdict)
     }
 }
 

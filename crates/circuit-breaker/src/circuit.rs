@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::{Admission, Breaker, Status, Verdict};
-use crate::lease::{Armed, Bound, LeaseId};
+use crate::breaker::{Admission, Breaker, Settlement, Status};
+use crate::lease::{Armed, Ask, Bound, LeaseId};
 use crate::refusal::{Again, RejectReason, Rejection};
 
 /// One key of one [`Breaker`], bound once. Cheap to clone, and meant to be kept by whoever calls often.
@@ -40,9 +40,28 @@ impl Circuit {
     ///
     /// The future may be dropped at any point: what the backend had granted, or grants later, is given back.
     pub async fn admit(&self) -> Result<Permit, Rejection> {
+        self.ask(None).await
+    }
+
+    /// Like [`admit`](Self::admit), for a call that takes `hold` at most: so long a probe keeps its slot and its say,
+    /// and a permit that is leaked ends by then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`admit`](Self::admit).
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`admit`](Self::admit).
+    pub async fn admit_for(&self, hold: Duration) -> Result<Permit, Rejection> {
+        self.ask(Some(hold)).await
+    }
+
+    async fn ask(&self, hold: Option<Duration>) -> Result<Permit, Rejection> {
         let mut lease = Armed::new(&self.bound);
-        match self.bound.backend.acquire(&self.bound.key, lease.id).await {
-            Ok(admission) => Ok(Permit { lease, admission }),
+        let ask = Ask { lease: lease.id, hold };
+        match self.bound.backend.acquire(&self.bound.key, &ask).await {
+            Ok(admission) => Ok(Permit { lease: lease.granted(admission), admission }),
             Err(rejection) => {
                 lease.disarm();
                 Err(rejection)
@@ -56,7 +75,8 @@ impl Circuit {
     }
 
     /// Runs `future` under a permit: the permit is acquired before the future is first polled, and settled by what
-    /// `classify` makes of its result ([`Verdict::of`] is the plainest way).
+    /// `classify` makes of its result ([`Verdict::of`](crate::Verdict::of) is the plainest way). Nothing is measured:
+    /// what took how long is for `classify` to say, with a [`Settlement`].
     ///
     /// # Errors
     ///
@@ -66,10 +86,10 @@ impl Circuit {
     /// # Cancellation
     ///
     /// Dropping it drops `future` and gives the permit back, without a verdict; so does a panic.
-    pub async fn call<T, E>(
+    pub async fn call<T, E, S: Into<Settlement>>(
         &self,
         future: impl Future<Output = Result<T, E>>,
-        classify: impl FnOnce(&Result<T, E>) -> Verdict,
+        classify: impl FnOnce(&Result<T, E>) -> S,
     ) -> Result<T, CallError<E>> {
         let permit = self.admit().await.map_err(|rejection| CallError::CircuitOpen {
             key: Arc::clone(&self.bound.key),
@@ -96,10 +116,11 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Reports how the call ended. Does not block.
-    pub fn settle(mut self, verdict: Verdict) {
+    /// Reports how the call ended: a [`Verdict`](crate::Verdict), or a [`Settlement`] that says more. Does not block.
+    pub fn settle(mut self, settlement: impl Into<Settlement>) {
+        let settlement = settlement.into();
         let Bound { backend, key } = &*self.lease.bound;
-        backend.settle(key, self.lease.id, self.admission, verdict);
+        backend.settle(key, self.lease.id, self.admission, settlement);
         // Only now, so that a backend that panics above still gets its lease back.
         self.lease.disarm();
     }

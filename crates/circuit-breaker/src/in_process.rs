@@ -5,9 +5,9 @@ mod hints;
 mod machine;
 mod settings;
 mod shards;
-mod transition;
+mod untracked;
 
 pub use breaker::InProcessBreaker;
 pub use hints::HintLimiter;
 pub use settings::{Preset, Settings};
-pub use transition::Transition;
+pub use untracked::Untracked;

@@ -5,12 +5,15 @@ use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 /// A unique 128-bit name for one admission.
 ///
 /// The guard makes it *before* a backend is asked, so that an admission whose answer never arrives can still be
 /// given back by name. Ids start at a place chosen from the operating system's randomness, per thread, and count up:
-/// two workers of a fleet do not meet, and a program that seeds a random generator does not make them meet.
+/// two workers of a fleet do not meet, and a program that seeds a random generator does not make them meet. A forked
+/// child starts anew. (What copies a running process without giving it another id, such as a snapshot of a virtual
+/// machine that is started twice, is not noticed.)
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId(u128);
 
@@ -19,16 +22,12 @@ impl LeaseId {
     #[expect(clippy::new_without_default, reason = "a default that differs each time would surprise")]
     pub fn new() -> Self {
         thread_local! {
-            // Zero stands for "not started yet".
-            static NEXT: Cell<u128> = const { Cell::new(0) };
+            static SOURCE: Cell<Option<Source>> = const { Cell::new(None) };
         }
-        NEXT.with(|next| {
-            let id = match next.get() {
-                0 => random(),
-                id => id,
-            };
-            next.set(id.wrapping_add(1));
-            Self(id)
+        SOURCE.with(|source| {
+            let (id, next) = Source::next(source.get(), process());
+            source.set(Some(next));
+            id
         })
     }
 
@@ -38,9 +37,33 @@ impl LeaseId {
     }
 }
 
-/// Each `RandomState` is keyed by the operating system, once a thread, and differs from the one before it.
-fn random() -> u128 {
-    let half = || u128::from(RandomState::new().hash_one(0_u64));
+/// Where the ids of one thread come from. A fork copies it, so it knows whose it is.
+#[derive(Clone, Copy)]
+struct Source {
+    process: u32,
+    next: u128,
+}
+
+impl Source {
+    fn next(source: Option<Self>, process: u32) -> (LeaseId, Self) {
+        let id = match source {
+            Some(source) if source.process == process => source.next,
+            _ => random(process),
+        };
+        (LeaseId(id), Self { process, next: id.wrapping_add(1) })
+    }
+}
+
+/// The process, where there are several: asking costs one short system call.
+fn process() -> u32 {
+    if cfg!(target_family = "wasm") { 0 } else { std::process::id() }
+}
+
+/// Each `RandomState` is keyed by the operating system, once a thread, and differs from the one before it. A fork
+/// copies that key as well; its process and the time tell parent, child and siblings apart.
+fn random(process: u32) -> u128 {
+    let time = (!cfg!(target_family = "wasm")).then(SystemTime::now);
+    let half = || u128::from(RandomState::new().hash_one((process, time)));
     half() << 64 | half()
 }
 
@@ -64,9 +87,36 @@ impl fmt::Debug for LeaseId {
     }
 }
 
+/// What a caller asks a backend with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ask {
+    /// Names the admission.
+    pub lease: LeaseId,
+    /// How long the caller may take at most: a lease that is neither settled nor abandoned by then ends by itself.
+    /// `None` leaves it to the backend's own maximum. A backend may cap it.
+    pub hold: Option<Duration>,
+}
+
+impl Ask {
+    /// Asks under `lease`, for as long as the backend allows.
+    pub const fn new(lease: LeaseId) -> Self {
+        Self { lease, hold: None }
+    }
+
+    /// Says how long the caller may take at most.
+    pub const fn with_hold(mut self, hold: Duration) -> Self {
+        self.hold = Some(hold);
+        self
+    }
+}
+
 /// What a lease is given back to.
 pub(crate) trait Abandon: Send + Sync {
-    fn abandon(&self, key: &str, lease: LeaseId);
+    /// What the backend hands out with a yes.
+    type Grant: Copy;
+
+    fn abandon(&self, key: &str, lease: LeaseId, grant: Option<Self::Grant>);
 }
 
 /// One key of one backend.
@@ -82,12 +132,20 @@ pub(crate) struct Bound<B: ?Sized> {
 pub(crate) struct Armed<B: Abandon + ?Sized> {
     pub(crate) bound: Arc<Bound<B>>,
     pub(crate) id: LeaseId,
+    /// `None` until the backend has said yes.
+    grant: Option<B::Grant>,
     live: bool,
 }
 
 impl<B: Abandon + ?Sized> Armed<B> {
     pub(crate) fn new(bound: &Arc<Bound<B>>) -> Self {
-        Self { bound: Arc::clone(bound), id: LeaseId::new(), live: true }
+        Self { bound: Arc::clone(bound), id: LeaseId::new(), grant: None, live: true }
+    }
+
+    /// The backend has said yes.
+    pub(crate) fn granted(mut self, grant: B::Grant) -> Self {
+        self.grant = Some(grant);
+        self
     }
 
     /// The lease has ended some other way.
@@ -103,7 +161,7 @@ impl<B: Abandon + ?Sized> Armed<B> {
 impl<B: Abandon + ?Sized> Drop for Armed<B> {
     fn drop(&mut self) {
         if self.live {
-            self.bound.backend.abandon(&self.bound.key, self.id);
+            self.bound.backend.abandon(&self.bound.key, self.id, self.grant);
         }
     }
 }
@@ -121,6 +179,17 @@ mod tests {
             .collect();
         let ids: HashSet<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(ids.len(), 4000);
+    }
+
+    #[test]
+    fn a_fork_does_not_repeat_its_parents_ids() {
+        let (_, copied) = Source::next(None, 1);
+        let (parents, _) = Source::next(Some(copied), 1);
+        let (childs, own) = Source::next(Some(copied), 2);
+        let (siblings, _) = Source::next(Some(copied), 3);
+        assert_eq!(parents.0, copied.next, "the parent counts on");
+        assert!(parents != childs && parents != siblings && childs != siblings);
+        assert_eq!(Source::next(Some(own), 2).0.0, childs.0.wrapping_add(1), "and so does the child");
     }
 
     #[test]

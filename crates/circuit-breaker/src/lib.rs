@@ -10,13 +10,15 @@ mod lease;
 mod limiter;
 mod quota;
 mod refusal;
+mod transition;
 
 pub use async_trait::async_trait;
-pub use breaker::{Admission, Breaker, State, Status, Verdict};
+pub use breaker::{Admission, Breaker, Settlement, State, Status, Verdict};
 pub use circuit::{CallError, Circuit, Permit};
 #[cfg(feature = "in-process")]
-pub use in_process::{HintLimiter, InProcessBreaker, Preset, Settings, Transition};
-pub use lease::LeaseId;
+pub use in_process::{HintLimiter, InProcessBreaker, Preset, Settings, Untracked};
+pub use lease::{Ask, LeaseId};
 pub use limiter::{Cost, Limiter, Reservation};
 pub use quota::{Quota, Slot};
 pub use refusal::{LimitReason, Limited, RejectReason, Rejection};
+pub use transition::Transition;

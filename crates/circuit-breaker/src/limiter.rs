@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::lease::{Abandon, LeaseId};
+use crate::lease::{Abandon, Ask, LeaseId};
 use crate::refusal::Limited;
 
 /// Keeps calls under what a service allows, and away from it for as long as it asks.
 ///
 /// This is the side that a *backend* implements; the side that a *caller* uses is [`Quota`](crate::Quota). Keys are
 /// any string: a model, or the credential that several models share.
+///
+/// [`Slot`](crate::Slot) ends each lease for its caller: it is settled at most once, and not settled after it was
+/// abandoned. Abandoning may be repeated, and follows a settlement that panicked. A lease that nobody ends does so by
+/// itself, when the hold that was asked for has passed, or else the backend's own maximum.
 #[async_trait]
 pub trait Limiter: Send + Sync + 'static {
     /// May a call under `key` that costs `cost` go out now? What it costs is reserved with the yes.
@@ -20,22 +24,26 @@ pub trait Limiter: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`Limited`] says why not, and when to come back. It also says that nothing is reserved, so nobody abandons
-    /// the lease: a backend that gives up on its store without knowing takes it back itself.
+    /// the lease: a backend that gives up on its store without knowing takes it back itself. The same goes for a yes
+    /// that it gives without its store ([degraded](Reservation::degraded)): the caller ends that one, and what the
+    /// store may have reserved, or reserves later, is the backend's to take back.
     ///
     /// # Cancellation
     ///
     /// The future may be dropped at any point, also after the request has left. [`abandon`](Self::abandon) then
-    /// follows.
-    async fn acquire(&self, key: &str, lease: LeaseId, cost: &Cost) -> Result<Reservation, Limited>;
+    /// follows, without a reservation, and must give back also what the store reserves only afterwards, at the latest
+    /// when its hold ends.
+    async fn acquire(&self, key: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited>;
 
     /// Ends a lease whose call went out, and sets what was reserved right by what it did cost: a part of `actual`
     /// that is unknown stays as reserved. Must not block. Called at most once a lease.
     fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost);
 
-    /// Ends a lease whose call never went out, whether or not it was granted: what was reserved is given back.
+    /// Ends a lease whose call never went out: what was reserved is given back. `reservation` is what was handed out
+    /// with it; `None` means that the answer never arrived, so that there may be a reservation, or none, or one later.
     ///
     /// Runs inside `drop`: it must neither block nor panic, and calling it again changes nothing.
-    fn abandon(&self, key: &str, lease: LeaseId);
+    fn abandon(&self, key: &str, lease: LeaseId, reservation: Option<Reservation>);
 
     /// Keeps calls under `key` away for `delay` from now: a service's retry hint.
     ///
@@ -49,9 +57,11 @@ pub trait Limiter: Send + Sync + 'static {
     async fn flush(&self) {}
 }
 
-impl Abandon for dyn Limiter {
-    fn abandon(&self, key: &str, lease: LeaseId) {
-        Limiter::abandon(self, key, lease);
+impl Abandon for dyn Limiter + '_ {
+    type Grant = Reservation;
+
+    fn abandon(&self, key: &str, lease: LeaseId, reservation: Option<Reservation>) {
+        Limiter::abandon(self, key, lease, reservation);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Armed, Bound, LeaseId};
+use crate::lease::{Armed, Ask, Bound, LeaseId};
 use crate::limiter::{Cost, Limiter, Reservation};
 use crate::refusal::Limited;
 
@@ -40,9 +40,27 @@ impl Quota {
     ///
     /// The future may be dropped at any point: what the backend had reserved, or reserves later, is given back.
     pub async fn admit(&self, cost: Cost) -> Result<Slot, Limited> {
+        self.ask(cost, None).await
+    }
+
+    /// Like [`admit`](Self::admit), for a call that takes `hold` at most: a slot that is leaked ends by then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`admit`](Self::admit).
+    ///
+    /// # Cancellation
+    ///
+    /// As for [`admit`](Self::admit).
+    pub async fn admit_for(&self, cost: Cost, hold: Duration) -> Result<Slot, Limited> {
+        self.ask(cost, Some(hold)).await
+    }
+
+    async fn ask(&self, cost: Cost, hold: Option<Duration>) -> Result<Slot, Limited> {
         let mut lease = Armed::new(&self.bound);
-        match self.bound.backend.acquire(&self.bound.key, lease.id, &cost).await {
-            Ok(reservation) => Ok(Slot { lease, reservation, dispatched: false }),
+        let ask = Ask { lease: lease.id, hold };
+        match self.bound.backend.acquire(&self.bound.key, &ask, &cost).await {
+            Ok(reservation) => Ok(Slot { lease: lease.granted(reservation), reservation, dispatched: false }),
             Err(limited) => {
                 lease.disarm();
                 Err(limited)

@@ -234,3 +234,45 @@ fn works_without_a_runtime() {
     admit(&circuit).settle(Verdict::Success);
     assert_eq!(at_once(circuit.status()).state, State::Closed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_keeps_its_slot_for_as_long_as_it_asked() {
+    let seconds = Duration::from_secs;
+    for (asked, held) in [(1800, 1800), (7, 7), (u64::MAX, 24 * 3600)] {
+        let (circuit, _) = recorded(Settings::default());
+        fail(&circuit, 3);
+        advance(COOLDOWN).await;
+        let probe = circuit.admit_for(seconds(asked)).await.unwrap();
+        advance(Duration::from_millis(held * 1000 - 1)).await;
+        assert_eq!(circuit.admit().await.unwrap_err().reason, RejectReason::ProbesTaken, "{asked}");
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(circuit.status().await.probes, 0, "{asked}");
+        probe.settle(Verdict::Success);
+        assert_eq!(circuit.status().await.state, State::HalfOpen, "{asked}: too late");
+        let probe = circuit.admit_for(seconds(asked)).await.unwrap();
+        advance(seconds(held - 1)).await;
+        probe.settle(Verdict::Success);
+        assert_eq!(circuit.status().await.state, State::Closed, "{asked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_hold_is_too_short_for_the_bound_or_too_long_for_the_clock() {
+    for settings in [Settings::default().max_hold(Duration::ZERO), Settings::default()] {
+        let (circuit, _) = recorded(settings);
+        fail(&circuit, 3);
+        advance(COOLDOWN).await;
+        let asked = circuit.admit_for(Duration::ZERO).await.unwrap();
+        assert_eq!(circuit.admit().await.unwrap_err().reason, RejectReason::ProbesTaken);
+        drop(asked);
+        let probe = circuit.admit().await.unwrap();
+        assert_eq!(circuit.admit().await.unwrap_err().reason, RejectReason::ProbesTaken);
+        probe.settle(Verdict::Success);
+        assert_eq!(circuit.status().await.state, State::Closed, "and its verdict counts");
+    }
+    let (circuit, _) = recorded(Settings::default().max_hold(Duration::MAX).cooldown(COOLDOWN));
+    fail(&circuit, 3);
+    advance(COOLDOWN).await;
+    circuit.admit_for(Duration::MAX).await.unwrap().settle(Verdict::Success);
+    assert_eq!(circuit.status().await.state, State::Closed);
+}

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuit_breaker::{Cost, HintLimiter, LimitReason, Quota};
+use circuit_breaker::{Cost, HintLimiter, LimitReason, Limiter, Quota};
 use tokio::time::advance;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -78,4 +78,18 @@ async fn keys_are_apart_and_their_number_is_bounded() {
     quotas[299].defer(seconds(10));
     assert_eq!(limiter.tracked_keys(), 1, "what has passed made room");
     assert!(rest(&quotas[299]).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_that_have_passed_are_forgotten_whoever_calls() {
+    let limiter = Arc::new(HintLimiter::default());
+    for key in 0..300 {
+        limiter.defer(&key.to_string(), seconds(10));
+    }
+    advance(seconds(10)).await;
+    let quota = Quota::new(limiter.clone(), "another");
+    for _ in 0..20_000 {
+        assert_eq!(rest(&quota).await, None);
+    }
+    assert_eq!(limiter.tracked_keys(), 0);
 }

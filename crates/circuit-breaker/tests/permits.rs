@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use circuit_breaker::{
-    Admission, Breaker, Circuit, Cost, LeaseId, LimitReason, Limited, Limiter, Quota, RejectReason,
-    Rejection, Reservation, Status, Verdict, async_trait,
+    Admission, Ask, Breaker, Circuit, Cost, LeaseId, LimitReason, Limited, Limiter, Quota, RejectReason,
+    Rejection, Reservation, Settlement, State, Status, Transition, Verdict, async_trait,
 };
 use parking_lot::Mutex;
 
@@ -66,6 +66,8 @@ struct Remote {
     /// The poll, counted from the request, at which the server works off its wire.
     served_at: usize,
     abandons: AtomicUsize,
+    /// Those of them whose answer never arrived.
+    unanswered: AtomicUsize,
 }
 
 impl Remote {
@@ -78,7 +80,8 @@ impl Remote {
             room,
             settled: 0,
         };
-        Arc::new(Self { server: Mutex::new(server), delay, served_at, abandons: AtomicUsize::new(0) })
+        let (abandons, unanswered) = Default::default();
+        Arc::new(Self { server: Mutex::new(server), delay, served_at, abandons, unanswered })
     }
 
     fn send(&self, message: Message) {
@@ -118,8 +121,9 @@ impl Remote {
         self.send(Message::Settle(lease));
     }
 
-    fn abandon_lease(&self, lease: LeaseId) {
+    fn abandon_lease(&self, lease: LeaseId, answered: bool) {
         self.abandons.fetch_add(1, Ordering::Relaxed);
+        self.unanswered.fetch_add(usize::from(!answered), Ordering::Relaxed);
         self.send(Message::Abandon(lease));
     }
 
@@ -130,18 +134,18 @@ impl Remote {
 
 #[async_trait]
 impl Breaker for Remote {
-    async fn acquire(&self, _: &str, lease: LeaseId) -> Result<Admission, Rejection> {
-        if self.ask(lease).await {
+    async fn acquire(&self, _: &str, ask: &Ask) -> Result<Admission, Rejection> {
+        if self.ask(ask.lease).await {
             Ok(Admission::probe(1))
         } else {
             Err(Rejection::new(RejectReason::ProbesTaken))
         }
     }
-    fn settle(&self, _: &str, lease: LeaseId, _: Admission, _: Verdict) {
+    fn settle(&self, _: &str, lease: LeaseId, _: Admission, _: Settlement) {
         self.settle_lease(lease);
     }
-    fn abandon(&self, _: &str, lease: LeaseId) {
-        self.abandon_lease(lease);
+    fn abandon(&self, _: &str, lease: LeaseId, admission: Option<Admission>) {
+        self.abandon_lease(lease, admission.is_some());
     }
     async fn status(&self, _: &str) -> Status {
         Status::default()
@@ -150,8 +154,8 @@ impl Breaker for Remote {
 
 #[async_trait]
 impl Limiter for Remote {
-    async fn acquire(&self, _: &str, lease: LeaseId, cost: &Cost) -> Result<Reservation, Limited> {
-        if self.ask(lease).await {
+    async fn acquire(&self, _: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited> {
+        if self.ask(ask.lease).await {
             Ok(Reservation::new(*cost))
         } else {
             Err(Limited::new(LimitReason::InFlight))
@@ -160,8 +164,8 @@ impl Limiter for Remote {
     fn settle(&self, _: &str, lease: LeaseId, _: Reservation, _: &Cost) {
         self.settle_lease(lease);
     }
-    fn abandon(&self, _: &str, lease: LeaseId) {
-        self.abandon_lease(lease);
+    fn abandon(&self, _: &str, lease: LeaseId, reservation: Option<Reservation>) {
+        self.abandon_lease(lease, reservation.is_some());
     }
     fn defer(&self, _: &str, _: Duration) {}
 }
@@ -193,6 +197,11 @@ fn drop_everywhere<T, E, F: Future<Output = Result<T, E>>>(admit: impl Fn(Arc<Re
                 asked,
                 "once, and not for what was never asked"
             );
+            assert_eq!(
+                remote.unanswered.load(Ordering::Relaxed),
+                usize::from(polls > 0 && !ready),
+                "says whether the answer arrived"
+            );
             *(if ready { &mut answered } else { &mut cut }) += 1;
 
             assert!(wait(admit(remote)).is_ok(), "the slot is free again");
@@ -209,6 +218,15 @@ fn an_admission_dropped_at_every_poll_leaves_no_lease() {
 #[test]
 fn a_reservation_dropped_at_every_poll_leaves_no_lease() {
     drop_everywhere(|remote| async move { Quota::new(remote, "key").admit(Cost::REQUEST).await });
+}
+
+#[test]
+fn any_backend_may_tell_of_transitions() {
+    let cooldown = Duration::from_secs(9);
+    let opened =
+        Transition::new("key", State::Closed, State::Open, 4).with_failures(3).with_cooldown(cooldown);
+    assert_eq!((&*opened.key, opened.from, opened.to, opened.epoch), ("key", State::Closed, State::Open, 4));
+    assert_eq!((opened.failures, opened.cooldown), (3, Some(cooldown)));
 }
 
 fn wait<F: Future>(future: F) -> F::Output {
@@ -266,14 +284,14 @@ struct Broken {
 
 #[async_trait]
 impl Breaker for Broken {
-    async fn acquire(&self, key: &str, _: LeaseId) -> Result<Admission, Rejection> {
+    async fn acquire(&self, key: &str, _: &Ask) -> Result<Admission, Rejection> {
         assert_ne!(key, "broken", "acquire is broken");
         Ok(Admission::closed(0))
     }
-    fn settle(&self, _: &str, _: LeaseId, _: Admission, _: Verdict) {
+    fn settle(&self, _: &str, _: LeaseId, _: Admission, _: Settlement) {
         panic!("settle is broken");
     }
-    fn abandon(&self, _: &str, _: LeaseId) {
+    fn abandon(&self, _: &str, _: LeaseId, _: Option<Admission>) {
         self.abandons.fetch_add(1, Ordering::Relaxed);
     }
     async fn status(&self, _: &str) -> Status {
@@ -283,13 +301,13 @@ impl Breaker for Broken {
 
 #[async_trait]
 impl Limiter for Broken {
-    async fn acquire(&self, _: &str, _: LeaseId, cost: &Cost) -> Result<Reservation, Limited> {
+    async fn acquire(&self, _: &str, _: &Ask, cost: &Cost) -> Result<Reservation, Limited> {
         Ok(Reservation::new(*cost))
     }
     fn settle(&self, _: &str, _: LeaseId, _: Reservation, _: &Cost) {
         panic!("settle is broken");
     }
-    fn abandon(&self, _: &str, _: LeaseId) {
+    fn abandon(&self, _: &str, _: LeaseId, _: Option<Reservation>) {
         self.abandons.fetch_add(1, Ordering::Relaxed);
     }
     fn defer(&self, _: &str, _: Duration) {}

@@ -25,6 +25,7 @@ struct Model {
 struct Call {
     generation: u32,
     admitted: Instant,
+    hold: Duration,
     ended: bool,
 }
 
@@ -49,13 +50,13 @@ impl Model {
 
     fn probes_out(&self) -> usize {
         let out = |call: &&Call| {
-            call.generation == self.generation && !call.ended && call.admitted.elapsed() < self.hold
+            call.generation == self.generation && !call.ended && call.admitted.elapsed() < call.hold
         };
         self.calls.iter().filter(out).count()
     }
 
     /// The call's number, or nothing.
-    fn admit(&mut self) -> Option<usize> {
+    fn admit(&mut self, hold: Option<Duration>) -> Option<usize> {
         if self.state == State::Open && self.opened.elapsed() >= self.cooldown {
             self.enter(State::HalfOpen);
         }
@@ -65,7 +66,8 @@ impl Model {
             State::HalfOpen => self.probes.is_none_or(|bound| self.probes_out() < bound),
         };
         yes.then(|| {
-            self.calls.push(Call { generation: self.generation, admitted: Instant::now(), ended: false });
+            let (generation, hold) = (self.generation, hold.unwrap_or(self.hold));
+            self.calls.push(Call { generation, admitted: Instant::now(), hold, ended: false });
             self.calls.len() - 1
         })
     }
@@ -74,7 +76,7 @@ impl Model {
         let call = &mut self.calls[call];
         call.ended = true;
         let expired =
-            self.state == State::HalfOpen && self.probes.is_some() && call.admitted.elapsed() >= self.hold;
+            self.state == State::HalfOpen && self.probes.is_some() && call.admitted.elapsed() >= call.hold;
         if call.generation != self.generation || expired {
             return;
         }
@@ -124,7 +126,12 @@ async fn run(seed: u64) -> [usize; 3] {
         match random.u8(..10) {
             0..4 => {
                 let key = random.usize(..KEYS);
-                let (real, model) = (circuits[key].admit().await.ok(), models[key].admit());
+                let asked = random.bool().then(|| Duration::from_secs(random.u64(1..120)));
+                let real = match asked {
+                    Some(time) => circuits[key].admit_for(time).await.ok(),
+                    None => circuits[key].admit().await.ok(),
+                };
+                let model = models[key].admit(asked);
                 assert_eq!(real.is_some(), model.is_some(), "seed {seed}, step {step}: admitted");
                 if let (Some(permit), Some(call)) = (real, model) {
                     assert_eq!(permit.is_probe(), models[key].state == State::HalfOpen);

@@ -1,7 +1,5 @@
 //! From a configuration to a client.
 
-use std::time::Duration;
-
 use circuit_breaker::Settings;
 use llm_adapters::HttpClient;
 use llm_reliability::{Candidate, ClientBuilder, Policy, Price, ResilientClient, Timeouts};
@@ -21,7 +19,8 @@ impl Config {
     }
 
     /// The client with everything that the configuration says, for what only code can say: an observer, a breaker
-    /// that others share, further candidates.
+    /// that others share, further candidates. A [`breaker`](ClientBuilder::breaker) that is handed in has settings of
+    /// its own, and `[breaker]` is then without effect.
     ///
     /// # Errors
     ///
@@ -32,7 +31,7 @@ impl Config {
         let mut builder = ResilientClient::builder()
             .timeouts(Timeouts::from(&self.timeouts))
             .policy(Policy::from(&self.failover))
-            .breaker_settings(self.breaker_settings());
+            .breaker_settings(Settings::from(&self.breaker));
         for (at, spec) in self.candidates.iter().enumerate() {
             builder = builder.candidate(candidate(&candidate_path(at), spec, registry, &http)?);
         }
@@ -51,20 +50,7 @@ impl Config {
             (None, None) => HttpClient::new().map_err(ConfigError::HttpClient),
         }
     }
-
-    /// A probe holds its slot for at least as long as the longest attempt can last.
-    fn breaker_settings(&self) -> Settings {
-        let settings = Settings::from(&self.breaker);
-        let attempts =
-            self.candidates.iter().map(|spec| spec.timeouts.attempt).chain([self.timeouts.attempt]);
-        let longest = attempts.flatten().max().unwrap_or_default();
-        let hold = settings.max_hold.max(longest.saturating_add(MARGIN));
-        settings.max_hold(hold)
-    }
 }
-
-/// Between the end of an attempt and the verdict on it.
-const MARGIN: Duration = Duration::from_secs(60);
 
 fn candidate(
     path: &str,
@@ -87,19 +73,4 @@ fn candidate(
         Some(price) => candidate.price(Price::from(price)),
         None => candidate,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_probe_keeps_its_slot_for_the_longest_attempt() {
-        let hold = |text: &str| Config::from_toml(text).unwrap().breaker_settings().max_hold.as_secs();
-        assert_eq!(hold(""), 600);
-        assert_eq!(hold("timeouts.attempt = '15min'"), 960);
-        let candidate = "[[candidate]]\nprovider = 'ollama'\nmodel = 'm'\ntimeouts.attempt = '20min'";
-        assert_eq!(hold(candidate), 1260);
-        assert_eq!(hold("timeouts.attempt = '1min'\nbreaker.cooldown = '1h'"), 600);
-    }
 }

@@ -5,6 +5,8 @@ mod check;
 mod duration;
 mod not_built;
 mod sections;
+mod variable;
+mod words;
 
 use std::str::FromStr;
 
@@ -16,6 +18,7 @@ pub(crate) use self::not_built::PROVIDERS as NOT_BUILT_PROVIDERS;
 pub use self::sections::{
     BreakerConfig, FailoverConfig, FanOutConfig, Order, PolicyName, Probes, QuorumSetting, TimeoutConfig,
 };
+pub(crate) use self::variable::shown as shown_variable;
 use crate::error::ConfigError;
 
 /// Candidates, and what decides between them. The [crate page](crate) lists every setting.

@@ -61,12 +61,16 @@ pub enum ConfigError {
         feature: &'static str,
     },
     /// The environment variable that should hold a credential does not.
-    #[error("the environment variable `{variable}`, for the credential of `{path}`, is not set or empty")]
+    #[error(
+        "the environment variable{}, for the credential of `{path}`, is not set or empty",
+        shown(variable.as_deref())
+    )]
     MissingVariable {
         /// Which candidate.
         path: String,
-        /// The variable.
-        variable: String,
+        /// The variable. `None` where its name could be the key itself, put there by mistake: any name that is not
+        /// in capitals and underscores.
+        variable: Option<String>,
     },
     /// The provider cannot make an adapter of what the candidate says.
     #[error("`{path}` ({provider}): {cause}")]
@@ -100,7 +104,16 @@ impl ConfigError {
         // Without its input the error names the path in place of the quoted line.
         error.set_input(None);
         let message = error.to_string().lines().collect::<Vec<_>>().join(", ");
+        // A name that is quoted can have any character in it.
+        let message = message.replace(char::is_control, " ");
         Self::Toml { line: before.matches('\n').count() + 1, column, message: without_keys(message) }
+    }
+}
+
+fn shown(variable: Option<&str>) -> String {
+    match variable {
+        Some(name) => format!(" `{name}`"),
+        None => " (not shown: its name could be the key itself)".to_owned(),
     }
 }
 

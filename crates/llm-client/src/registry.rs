@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use llm_adapters::HttpClient;
+use llm_adapters::reqwest::Url;
 use llm_protocol::{ModelAdapter, Secret};
 
-use crate::config::{CandidateSpec, NOT_BUILT_PROVIDERS};
+use crate::config::{CandidateSpec, NOT_BUILT_PROVIDERS, shown_variable};
 use crate::error::ConfigError;
 use crate::providers;
 
@@ -40,8 +41,15 @@ pub trait ProviderFactory: Send + Sync {
     fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError>;
 
     /// The environment variable that usually holds the credential. It is used for candidates that name neither a
-    /// variable nor a base URL. `None`, the default: no credential unless the candidate names a variable.
+    /// variable nor the base URL of another host than [`base_url`](Self::base_url)'s. `None`, the default: no
+    /// credential unless the candidate names a variable.
     fn api_key_env(&self) -> Option<&str> {
+        None
+    }
+
+    /// Where it is, for candidates that do not say. `None`, the default: no base URL that a candidate gives is known
+    /// to be this provider's own, and the usual variable goes to none of them.
+    fn base_url(&self) -> Option<&str> {
         None
     }
 }
@@ -161,18 +169,26 @@ impl Registry {
         spec: &CandidateSpec,
         factory: &dyn ProviderFactory,
     ) -> Result<Option<Secret>, ConfigError> {
-        let usual = || factory.api_key_env().filter(|_| spec.base_url.is_none());
+        let usual = || factory.api_key_env().filter(|_| is_at_home(spec, factory));
         let Some(variable) = spec.api_key_env.as_deref().or_else(usual) else { return Ok(None) };
         let held = (self.credentials)(variable);
         // A line feed at the end is what files and shells leave behind, never part of a key.
         let credential = held.as_ref().map(|secret| secret.expose().trim()).filter(|key| !key.is_empty());
-        match credential {
-            Some(key) => Ok(Some(Secret::from(key))),
-            None => {
-                Err(ConfigError::MissingVariable { path: path.to_owned(), variable: variable.to_owned() })
-            }
+        if let Some(key) = credential {
+            return Ok(Some(Secret::from(key)));
         }
+        let variable = shown_variable(variable).map(str::to_owned);
+        Err(ConfigError::MissingVariable { path: path.to_owned(), variable })
     }
+}
+
+/// Whether the candidate is asked where its provider is at home: the same scheme, host and port.
+fn is_at_home(spec: &CandidateSpec, factory: &dyn ProviderFactory) -> bool {
+    let Some(given) = spec.base_url.as_deref() else { return true };
+    // Read as the adapter reads it.
+    let origin = |url: &str| Url::parse(url.trim()).ok().map(|url| url.origin());
+    let home = factory.base_url().and_then(origin);
+    home.is_some_and(|home| home.is_tuple() && origin(given) == Some(home))
 }
 
 /// A misspelt `Anthropic` shall not pass for the name of an unknown host.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use llm_client::llm_adapters::HttpClient;
 use llm_client::llm_protocol::testing::{ScriptedModel, Step};
-use llm_client::llm_protocol::{ModelAdapter, Secret};
-use llm_client::llm_reliability::{Candidate, InputError};
+use llm_client::llm_protocol::{ModelAdapter, Secret, Usage};
+use llm_client::llm_reliability::{Candidate, InputError, Price};
 use llm_client::{
-    CandidateSpec, Config, ConfigError, FactoryError, ProviderContext, ProviderFactory, Registry,
+    CandidateSpec, Config, ConfigError, FactoryError, PriceConfig, ProviderContext, ProviderFactory, Registry,
 };
 use parking_lot::Mutex;
 
@@ -48,6 +48,8 @@ fn what_has_no_sense_is_refused_by_its_path() {
         ("provider = ''", "`candidate[0].provider` is empty"),
         ("provider = 'openai'\nid = ' '", "`candidate[0].id` is empty"),
         ("provider = 'openai'\nbase_url = ''", "`candidate[0].base_url` is empty"),
+        ("provider = \"acme\\n\"", "`candidate[0].provider` has a control character in it"),
+        ("provider = 'openai'\nid = \"a\\rb\"", "`candidate[0].id` has a control character in it"),
         (
             "provider = 'openai'\ntimeouts = { idle = '0s' }",
             "`candidate[0].timeouts.idle` is zero: nothing could be in time",
@@ -80,6 +82,33 @@ fn what_has_no_sense_is_refused_by_its_path() {
     let zero: Config = "[timeouts]\ntotal = '0s'".parse().unwrap();
     let message = "`timeouts.total` is zero: nothing could be in time";
     assert_eq!(zero.build(&registry()).unwrap_err().to_string(), message);
+}
+
+#[test]
+fn prices_that_no_cost_can_be_counted_with_are_refused() {
+    let with = |price: &str, output: &str| {
+        let more = if price == "output_per_1m" { String::new() } else { format!(", {price} = {output}") };
+        let output = if price == "output_per_1m" { output } else { "1" };
+        let price =
+            format!("price = {{ currency = 'USD', input_per_1m = '1', output_per_1m = {output}{more} }}");
+        candidate(&format!("provider = 'openai'\n{price}")).build(&registry())
+    };
+    for price in ["output_per_1m", "cache_read_per_1m", "cache_write_per_1m"] {
+        for (value, problem) in [
+            ("'79228162514264337593543950335'", "is more than 1000000000"),
+            ("'1000000000.01'", "is more than 1000000000"),
+            ("1e20", "is more than 1000000000"),
+            ("-0.01", "is negative"),
+        ] {
+            let error = with(price, value).unwrap_err();
+            assert_eq!(error.to_string(), format!("`candidate[0].price.{price}` {problem}"));
+        }
+        assert!(with(price, "'1000000000'").is_ok() && with(price, "'-0'").is_ok());
+    }
+    let mut usage = Usage::default();
+    (usage.input_tokens, usage.output_tokens) = (Some(u64::MAX), Some(u64::MAX));
+    let highest = PriceConfig::new("USD", 1_000_000_000.into(), 1_000_000_000.into());
+    assert!(Price::from(&highest).cost(&usage).is_some());
 }
 
 #[test]
@@ -120,7 +149,7 @@ fn nobody_to_ask_and_two_of_one_name_are_refused() {
 
 #[test]
 fn a_missing_credential_is_named_by_its_variable() {
-    for variable in ["MISSING", "EMPTY", "BLANK", "_x1"] {
+    for variable in ["MISSING", "EMPTY", "BLANK", "X1", "LLM_CLIENT_TEST_THAT_NOBODY_SETS"] {
         let error = refusal(&format!("provider = 'openai'\napi_key_env = '{variable}'"));
         let message = format!(
             "the environment variable `{variable}`, for the credential of `candidate[0]`, is not set or empty"
@@ -138,10 +167,33 @@ fn a_key_in_the_place_of_a_variable_is_not_shown() {
         assert!(error.to_string().starts_with("`candidate[0].api_key_env` is not the name of"), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
-    for name in ["HF_TOKEN_FOR_TESTS", "openai_key"] {
-        let error = refusal(&format!("provider = 'openai'\napi_key_env = '{name}'"));
-        assert!(error.to_string().contains(name), "{error}");
+}
+
+#[test]
+fn a_name_that_could_be_a_key_is_not_shown() {
+    for name in [
+        "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "9e107d9d372bb6826bd81d3542a419d6",
+        "tgp_v1_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY",
+        "AKIAIOSFODNN7EXAMPLE",
+        "AKIA_IOSFODNN7EXAMPLE_x",
+        "HF_0123456789ABCDEF",
+        "_0123456789ABCDEF",
+        "ABCDEFGHIJKLM",
+        "openai_key",
+    ] {
+        let config = candidate(&format!("provider = 'openai'\napi_key_env = '{name}'"));
+        let error = config.build(&registry()).unwrap_err();
+        let shown = format!("{error} {error:?} {config:?} {:?}", config.candidates[0]);
+        assert!(!shown.contains(name) && shown.contains("candidate[0]"), "{shown}");
+        assert!(shown.contains("api_key_env: Some(\"***\")"), "{shown}");
     }
+    // Whatever its name, a variable that is set is used.
+    let registry = Registry::new().credentials(|name| (name == "openai_key").then(|| KEY.into()));
+    assert!(candidate("provider = 'openai'\napi_key_env = 'openai_key'").build(&registry).is_ok());
+    let shown = format!("{:?}", candidate("provider = 'openai'\napi_key_env = 'OPENAI_API_KEY'"));
+    assert!(shown.contains("api_key_env: Some(\"OPENAI_API_KEY\")"), "{shown}");
 }
 
 /// Writes down which credentials its candidates came with.
@@ -161,6 +213,10 @@ impl ProviderFactory for Acme {
     fn api_key_env(&self) -> Option<&str> {
         Some("ACME_API_KEY")
     }
+
+    fn base_url(&self) -> Option<&str> {
+        Some("https://acme.example/v1")
+    }
 }
 
 #[test]
@@ -177,6 +233,38 @@ fn credentials_go_to_no_other_host_unasked() {
     let expected =
         [Some("ACME_API_KEY of the vault"), None, Some("OTHER of the vault"), Some("X of the vault")];
     assert_eq!(*acme.0.lock(), expected.map(|key| key.map(str::to_owned)));
+}
+
+#[test]
+fn a_providers_own_url_is_no_other_host() {
+    let acme = Acme::default();
+    let registry =
+        Registry::new().provider("acme", acme.clone()).credentials(|name| Some(Secret::from(name)));
+    for (url, is_home) in [
+        ("https://acme.example/v1", true),
+        (" https://ACME.example:443/v2/?x=1 ", true),
+        ("http://acme.example/v1", false),
+        ("https://acme.example:8443/v1", false),
+        ("https://acme.example.org/v1", false),
+        ("https://eu.acme.example/v1", false),
+        ("https://acme.example@h/v1", false),
+        ("acme.example/v1", false),
+    ] {
+        candidate(&format!("provider = 'acme'\nbase_url = '{url}'")).build(&registry).unwrap();
+        let expected = is_home.then(|| "ACME_API_KEY".to_owned());
+        assert_eq!(acme.0.lock().pop().unwrap(), expected, "{url}");
+    }
+    // With nothing in the environment the error tells which variable is looked for.
+    let empty = Registry::new().credentials(|_| None);
+    for (provider, url, variable) in [
+        ("openai", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        ("anthropic", "https://api.anthropic.com/", "ANTHROPIC_API_KEY"),
+        ("openrouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    ] {
+        let at = |url: &str| candidate(&format!("provider = '{provider}'\nbase_url = '{url}'")).build(&empty);
+        assert!(at(url).unwrap_err().to_string().contains(variable), "{provider}");
+        assert!(at("https://h.example/v1").is_ok(), "{provider}");
+    }
 }
 
 #[tokio::test]

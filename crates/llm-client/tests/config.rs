@@ -133,6 +133,22 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         ("[failover]\norder = 'random'", (2, 9), ["unknown variant `random`", "in `failover.order`"]),
         ("[failover]\npolicy = 'seal'", (2, 10), ["unknown variant `seal`", "in `failover.policy`"]),
         ("[failover]\ntransient_retries = -1", (2, 21), ["`-1`", "in `failover.transient_retries`"]),
+        ("[fan_out]\nquorum = 0", (2, 10), ["integer `0`, expected `\"all\"`", "in `fan_out.quorum`"]),
+        ("[fan_out]\nquorum = -1", (2, 10), ["integer `-1`, expected `\"all\"`", "in `fan_out.quorum`"]),
+        ("[fan_out]\nquorum = 1.5", (2, 10), ["`1.5`, expected `\"all\"`", "in `fan_out.quorum`"]),
+        ("[failover]\norder = 3", (2, 9), ["`3`, expected `\"listed\"`", "in `failover.order`"]),
+        (
+            "[failover]\npolicy = true",
+            (2, 10),
+            ["`true`, expected `\"default\"`, `\"keel\"`", "in `failover."],
+        ),
+        (
+            &candidate("stream = false"),
+            (4, 10),
+            ["expected `\"auto\"` or `\"never\"`", "in `candidate.stream`"],
+        ),
+        ("\"a\\rb\" = 1", (1, 1), ["unknown field `a b`", ""]),
+        (&candidate("api_key_env = aBhunterfG7hJ9kL1mN3pQ5rS7t"), (4, 15), ["", ""]),
         ("[fan_out]\nquorum = 'some'", (2, 10), ["unknown variant `some`", "in `fan_out.quorum`"]),
         ("[timeouts]\nidle = 15", (2, 8), ["a duration such as \"15s\"", "in `timeouts.idle`"]),
         ("[timeouts]\nidle = '15'", (2, 8), ["\"15\" is no duration such as", "in `timeouts.idle`"]),
@@ -155,7 +171,10 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         let shown = error.to_string();
         assert_eq!(shown, format!("line {line}, column {column}: {message}"));
-        assert!(!shown.contains('\n') && !format!("{shown}{error:?}").contains("hunter"), "{shown}");
+        assert!(
+            !shown.contains(char::is_control) && !format!("{shown}{error:?}").contains("hunter"),
+            "{shown}"
+        );
     }
 }
 

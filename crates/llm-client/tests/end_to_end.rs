@@ -107,17 +107,38 @@ async fn candidates_have_their_settings_on_the_wire() {
 }
 
 #[tokio::test]
-async fn clocks_and_retries_are_set() {
+async fn retries_are_set() {
     let simulator = Simulator::start().await.unwrap();
-    simulator.script("claude-x", [Behaviour::status(529), Behaviour::stall()]);
-    let sections = "[timeouts]\nfirst_token = '200ms'\n[failover]\ntransient_retries = 1";
-    let report = pair(&simulator, sections).failover("Hi").await.unwrap();
+    simulator.on("claude-x", Behaviour::status(529));
+    let report = pair(&simulator, "[failover]\ntransient_retries = 1").failover("Hi").await.unwrap();
     let expected =
         [("anthropic:claude-x", "failed"), ("anthropic:claude-x", "failed"), ("openai:gpt-x", "success")];
     assert_eq!(outcomes(&report), expected);
-    let kinds: Vec<_> = report.attempts().iter().filter_map(|attempt| attempt.error()).collect();
-    assert_eq!(kinds[0].kind(), ErrorKind::Overloaded);
-    assert_eq!(kinds[1].kind(), ErrorKind::Timeout(Clock::FirstToken));
+    assert_eq!(report.attempts()[0].error().unwrap().kind(), ErrorKind::Overloaded);
+}
+
+#[tokio::test]
+async fn clocks_are_set() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("silent", Behaviour::stall());
+    let url = simulator.base_url();
+    // The one who answers has all the time it wants.
+    let client = client(&format!(
+        "timeouts.first_token = '200ms'
+        [[candidate]]
+        provider = 'acme'
+        model = 'silent'
+        base_url = '{url}'
+        [[candidate]]
+        provider = 'acme'
+        model = 'spare'
+        base_url = '{url}'
+        timeouts.first_token = '60s'"
+    ));
+    let report = client.failover("Hi").await.unwrap();
+    assert_eq!(outcomes(&report), [("acme:silent", "failed"), ("acme:spare", "success")]);
+    let error = report.attempts()[0].error().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Timeout(Clock::FirstToken));
 }
 
 #[tokio::test]
@@ -156,7 +177,9 @@ async fn the_breaker_opens_when_told() {
     client.failover("Hi").await.unwrap();
     let report = client.failover("Hi").await.unwrap();
     assert_eq!(outcomes(&report), [("anthropic:claude-x", "preempted_open"), ("openai:gpt-x", "success")]);
-    let Outcome::PreemptedOpen { retry_after: Some(rest) } = report.attempts()[0].outcome else { panic!() };
+    let Outcome::PreemptedOpen { retry_after: Some(rest), .. } = report.attempts()[0].outcome else {
+        panic!()
+    };
     assert!(rest > Duration::from_secs(20) && rest <= Duration::from_secs(30), "{rest:?}");
     assert_eq!(simulator.received("claude-x"), 1);
 }

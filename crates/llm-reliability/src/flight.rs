@@ -154,8 +154,9 @@ impl Flight {
             let error = Error::unsupported(missing.as_str()).with_model_key(Arc::clone(&self.seat.key));
             return Err(Cause::preempted(Outcome::PreemptedUnsupported(error)));
         }
+        let hold = self.run.hold(&self.seat).saturating_add(ADMISSION);
         let silent = Rejection::new(RejectReason::StoreUnavailable).with_degraded(true);
-        let admitted = self.in_time(self.seat.circuit.admit(), Err(silent)).await?;
+        let admitted = self.in_time(self.seat.circuit.admit_for(hold), Err(silent)).await?;
         self.degraded |= admitted.as_ref().map_or_else(|rejection| rejection.degraded, Permit::degraded);
         self.permit = Some(admitted.map_err(|rejection| {
             let Rejection { retry_after, reason, .. } = rejection;
@@ -164,7 +165,7 @@ impl Flight {
         })?);
 
         let silent = Limited::new(LimitReason::StoreUnavailable).with_degraded(true);
-        let admitted = self.in_time(self.seat.quota.admit(Cost::REQUEST), Err(silent)).await?;
+        let admitted = self.in_time(self.seat.quota.admit_for(Cost::REQUEST, hold), Err(silent)).await?;
         self.degraded |= admitted.as_ref().map_or_else(|limited| limited.degraded, Slot::degraded);
         self.slot = Some(admitted.map_err(|limited| {
             let Limited { retry_after, reason, .. } = limited;

@@ -77,6 +77,11 @@ impl Run {
         limits(&self.timeouts, seat, &self.shared)
     }
 
+    /// How long an attempt may keep what a store lends it: its own limit, and the time to tell the store of its end.
+    pub(crate) fn hold(&self, seat: &Seat) -> Duration {
+        self.limits(seat).attempt.saturating_add(self.shared.timeouts.cleanup_limit())
+    }
+
     pub(crate) fn policy(&self) -> &Policy {
         self.policy.as_ref().unwrap_or(&self.shared.policy)
     }

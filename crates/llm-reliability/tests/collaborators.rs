@@ -13,8 +13,8 @@ use common::{Seen, builder, failing, secs, trail};
 use llm_protocol::testing::{ScriptedModel, Step};
 use llm_protocol::{Error, ErrorKind};
 use llm_reliability::circuit_breaker::{
-    Admission, Breaker, Cost, LeaseId, LimitReason, Limited, Limiter, RejectReason, Rejection, Reservation,
-    State, Status, Transition, Verdict, async_trait,
+    Admission, Ask, Breaker, Cost, LeaseId, LimitReason, Limited, Limiter, RejectReason, Rejection,
+    Reservation, Settlement, State, Status, Transition, async_trait,
 };
 use llm_reliability::{Attempt, Call, Ended, Observer, Timeouts};
 use parking_lot::Mutex;
@@ -24,6 +24,9 @@ use parking_lot::Mutex;
 struct Store {
     said: Mutex<Vec<String>>,
     held: Mutex<Vec<LeaseId>>,
+    /// For how long it was asked, and what it was told of how long it took.
+    asked: Mutex<Vec<Option<Duration>>>,
+    took: Mutex<Vec<Option<Duration>>>,
     degraded: bool,
     rejects: Option<RejectReason>,
     limits: Option<LimitReason>,
@@ -56,24 +59,26 @@ impl Store {
 
 #[async_trait]
 impl Breaker for Store {
-    async fn acquire(&self, key: &str, lease: LeaseId) -> Result<Admission, Rejection> {
+    async fn acquire(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection> {
         self.say(format!("may {key}?"));
+        self.asked.lock().push(ask.hold);
         assert!(!self.panics, "the store is broken");
         self.think().await;
         if let Some(reason) = self.rejects {
             return Err(Rejection::new(reason).with_retry_after(secs(3)).with_degraded(self.degraded));
         }
-        self.held.lock().push(lease);
+        self.held.lock().push(ask.lease);
         Ok(Admission::closed(1).with_degraded(self.degraded))
     }
 
-    fn settle(&self, key: &str, lease: LeaseId, _: Admission, verdict: Verdict) {
+    fn settle(&self, key: &str, lease: LeaseId, _: Admission, settlement: Settlement) {
         self.end(lease);
-        self.say(format!("{key}: {verdict:?}"));
+        self.took.lock().push(settlement.latency);
+        self.say(format!("{key}: {:?}", settlement.verdict));
         assert!(!self.panics_when_told, "the store is broken");
     }
 
-    fn abandon(&self, key: &str, lease: LeaseId) {
+    fn abandon(&self, key: &str, lease: LeaseId, _: Option<Admission>) {
         self.end(lease);
         self.say(format!("{key}: abandoned"));
     }
@@ -93,12 +98,13 @@ impl Breaker for Store {
 
 #[async_trait]
 impl Limiter for Store {
-    async fn acquire(&self, _: &str, lease: LeaseId, cost: &Cost) -> Result<Reservation, Limited> {
+    async fn acquire(&self, _: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited> {
+        self.asked.lock().push(ask.hold);
         self.think().await;
         if let Some(reason) = self.limits {
             return Err(Limited::new(reason).with_retry_after(secs(5)));
         }
-        self.held.lock().push(lease);
+        self.held.lock().push(ask.lease);
         Ok(Reservation::new(*cost))
     }
 
@@ -108,7 +114,7 @@ impl Limiter for Store {
         assert!(!self.panics_when_told, "the store is broken");
     }
 
-    fn abandon(&self, _: &str, lease: LeaseId) {
+    fn abandon(&self, _: &str, lease: LeaseId, _: Option<Reservation>) {
         self.end(lease);
         self.say("refunded");
     }
@@ -304,4 +310,45 @@ async fn a_call_that_is_dropped_while_it_is_out_keeps_its_cost() {
     assert!(tokio::time::timeout(secs(1), client.failover("hi")).await.is_err());
     assert_eq!(store.take(), ["may p:a?", "p:a: Neutral", "cost None None"]);
     assert_eq!(seen.take(), ["p:a cancelled @stream"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stores_are_asked_for_as_long_as_it_may_take_and_told_how_long_it_took() {
+    let store = Arc::new(Store { slow: secs(2), ..Store::default() });
+    let client = builder(&[ScriptedModel::new("p:a").then(Step::answer("one").delayed(secs(3)))])
+        .breaker(Arc::<Store>::clone(&store))
+        .limiter(Arc::<Store>::clone(&store))
+        .timeouts(Timeouts::new().attempt(secs(100)).cleanup(secs(10)))
+        .build()
+        .unwrap();
+    assert!(client.failover("hi").await.unwrap().succeeded());
+    // The attempt, the time to tell of its end, and what the stores themselves may take before it begins.
+    assert_eq!(*store.asked.lock(), [Some(secs(115)); 2]);
+    assert_eq!(*store.took.lock(), [Some(secs(3))]);
+
+    let limited = Arc::new(Store { limits: Some(LimitReason::Rate), ..Store::default() });
+    let client = builder(&[ScriptedModel::new("p:a")])
+        .breaker(Arc::<Store>::clone(&limited))
+        .limiter(Arc::<Store>::clone(&limited))
+        .build()
+        .unwrap();
+    client.failover("hi").await.unwrap();
+    assert_eq!(*limited.took.lock(), [None], "it never went out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_takes_longer_than_the_breakers_own_hold_still_closes_its_circuit() {
+    let model = ScriptedModel::new("p:a")
+        .then_times(3, failing(ErrorKind::Overloaded))
+        .then(Step::answer("at last").delayed(secs(700)));
+    let half_an_hour = Timeouts::new().attempt(secs(1800)).first_token(secs(1800)).total(secs(3600));
+    let client = builder(&[model]).timeouts(half_an_hour).build().unwrap();
+    for _ in 0..3 {
+        client.failover("hi").await.unwrap();
+    }
+    assert_eq!(client.status().await[0].1.state, State::Open);
+    tokio::time::advance(secs(120)).await;
+    let report = client.failover("hi").await.unwrap();
+    assert!(report.succeeded() && report.elapsed() >= secs(700), "{:?}", trail(&report));
+    assert_eq!(client.status().await[0].1.state, State::Closed);
 }

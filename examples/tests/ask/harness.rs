@@ -90,6 +90,9 @@ pub(crate) async fn trail(simulator: &Simulator, arguments: &[&str]) -> Done {
     simulator.on("silent", Behaviour::stall());
     let usage = Usage::new(18, 27);
     simulator.on("well", Behaviour::answer("Hello there").usage(usage).model_id("well-2026"));
-    let config = candidates(simulator, &[("anthropic", "busy"), ("openai", "silent"), ("groq", "well")]);
-    ask(&format!("timeouts.first_token = '200ms'\n{config}"), arguments).await
+    // Only the silent one is given up soon: the others answer as fast as the machine lets them.
+    let asked = candidates(simulator, &[("anthropic", "busy"), ("openai", "silent")]);
+    let last = candidates(simulator, &[("groq", "well")]);
+    let silent = "timeouts.first_token = '200ms'\n";
+    ask(&format!("timeouts.first_token = '60s'\n{asked}{silent}{last}"), arguments).await
 }

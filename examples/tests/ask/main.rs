@@ -132,15 +132,53 @@ async fn bad_input_is_one_clear_line() {
     refused(&good, &[], "the request is empty").await;
     assert_eq!(simulator.received_total(), 0);
 
-    for arguments in [&["--strategy", "hope"][..], &["--unknown"], &["no dashes"]] {
-        let done = ask(&good, arguments).await;
-        assert_eq!((done.code, done.out.as_str()), (2, ""));
+    for key in [
+        "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "9e107d9d372bb6826bd81d3542a419d6",
+        "tgp_v1_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY",
+        "AKIAIOSFODNN7EXAMPLE",
+    ] {
+        let config = good.replace("ASK_KEY", key);
+        refused(&config, &hi, "candidate[0]").await;
+        assert!(!ask(&config, &hi).await.err.contains(key), "{key}");
     }
+    for name in ["id", "model", "provider"] {
+        let config = format!("candidate = [{{ provider = 'p', model = 'm', {name} = \"a\\nb\" }}]");
+        let config = match name {
+            "provider" => config.replace("provider = 'p', ", ""),
+            "model" => config.replace("model = 'm', ", ""),
+            _ => config,
+        };
+        refused(&config, &hi, &format!("`candidate[0].{name}` has a control character in it")).await;
+    }
+
+    refused(&good, &["--strategy", "hope"], "invalid value 'hope' for '--strategy").await;
+    refused(&good, &["--strategy", "a\n\x1bb"], "invalid value 'a").await;
+    refused(&good, &["--unknown"], "unexpected argument '--unknown' found").await;
+    refused(&good, &["no dashes"], "unexpected argument 'no dashes' found").await;
+    refused(&good, &["--json", "--json"], "'--json' cannot be used multiple times").await;
+    let nothing = done(Command::new(env!("CARGO_BIN_EXE_ask")).output().unwrap());
+    assert_eq!((nothing.code, nothing.err.lines().count()), (2, 1));
+    assert!(
+        nothing.err.starts_with("ask: ") && nothing.err.contains("--config <FILE.toml>"),
+        "{}",
+        nothing.err
+    );
     let missing =
         Command::new(env!("CARGO_BIN_EXE_ask")).args(["--config", "/no/such.toml", "--", "Hi"]).output();
     let missing = done(missing.unwrap());
     assert_eq!((missing.code, missing.err.lines().count()), (2, 1));
     assert!(missing.err.starts_with("ask: cannot read /no/such.toml: "), "{}", missing.err);
+}
+
+#[test]
+fn help_is_no_error() {
+    for (argument, part) in [("--help", "--strategy <STRATEGY>"), ("--version", env!("CARGO_PKG_VERSION"))] {
+        let done = done(Command::new(env!("CARGO_BIN_EXE_ask")).arg(argument).output().unwrap());
+        assert_eq!((done.code, done.err.as_str()), (0, ""));
+        assert!(done.out.contains(part), "{}", done.out);
+    }
 }
 
 #[tokio::test]

@@ -9,19 +9,25 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::breaker::{Admission, Breaker, Status, Verdict};
+use crate::breaker::{Admission, Breaker, Settlement, Status, Verdict};
 use crate::in_process::machine::{Machine, Moment, Moved};
-use crate::in_process::settings::{Preset, Settings};
+use crate::in_process::settings::{DAY, Preset, Settings};
 use crate::in_process::shards::{Place, Shards};
-use crate::in_process::transition::{Listener, Transition};
-use crate::lease::LeaseId;
+use crate::in_process::untracked::{Untold, Untracked};
+use crate::lease::{Ask, LeaseId};
 use crate::refusal::Rejection;
+use crate::transition::Transition;
 
 /// A breaker that keeps its state in this process, for any threads and runtimes, or none.
 ///
-/// Keys that are closed and without failures cost no memory, and while no key is in trouble a call costs no lock, no
-/// hash and no clock. At most [`Settings::max_keys`] keys are kept track of; when all of them are in trouble, calls
-/// under further keys go through untracked.
+/// Keys that are closed and without failures cost no memory, and while none is kept track of, a call that does not
+/// fail costs the breaker no lock, no hash and no clock. A key is kept track of from its first failure until it
+/// succeeds; one whose circuit was open, for [`Settings::max_hold`] longer; one of which nothing more is heard, for a
+/// day. What has passed is found in passing, by later calls under any key.
+///
+/// At most [`Settings::max_keys`] keys are kept track of. When there is no room for one more, those that were silent
+/// for `cooldown` and `max_hold` together make room. Where there are none, failures under further keys go
+/// [untracked](Self::on_untracked).
 ///
 /// Time is tokio's, so a paused clock in a test is followed.
 pub struct InProcessBreaker {
@@ -34,7 +40,10 @@ pub struct InProcessBreaker {
     /// The latest epoch of any key that was forgotten. Where nothing is known of a key, a result must reach it.
     forgotten: AtomicU64,
     listener: Option<Listener>,
+    untold: Untold,
 }
+
+type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
 
 impl InProcessBreaker {
     /// A breaker that decides by `settings`.
@@ -46,6 +55,7 @@ impl InProcessBreaker {
             epoch: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
             listener: None,
+            untold: Untold::default(),
         }
     }
 
@@ -62,17 +72,26 @@ impl InProcessBreaker {
         self
     }
 
+    /// Tells `listener` when failures went untracked because there was no room for their keys: at once for the first,
+    /// and then once a minute at most, with their number. In the thread of the call that failed and outside every lock,
+    /// as for [`on_transition`](Self::on_transition).
+    pub fn on_untracked(mut self, listener: impl Fn(&Untracked) + Send + Sync + 'static) -> Self {
+        self.untold = Untold::new(listener);
+        self
+    }
+
     /// How it decides.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// How many keys it keeps track of now: those in trouble, and those that recovered a short while ago.
+    /// How many keys it keeps track of now: those in trouble, those that recovered a short while ago, and those whose
+    /// time has passed and that no call has come across yet.
     pub fn tracked_keys(&self) -> usize {
         self.machines.len()
     }
 
-    fn ask(&self, key: &str, lease: LeaseId) -> Result<Admission, Rejection> {
+    fn ask(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection> {
         // Read before it is known that no key is in trouble: too old an epoch is ignored, too young a one is not.
         let epoch = self.epoch.load(Ordering::Acquire);
         if self.machines.is_empty() {
@@ -84,7 +103,7 @@ impl InProcessBreaker {
         let Some(machine) = place.get().filter(|machine| !machine.is_closed()) else {
             return Ok(Admission::closed(epoch));
         };
-        let (answer, moved) = machine.acquire(lease, &self.settings, Moment { now: self.now(), epoch });
+        let (answer, moved) = machine.acquire(ask, &self.settings, Moment { now: self.now(), epoch });
         self.finish(place, moved);
         answer
     }
@@ -97,11 +116,14 @@ impl InProcessBreaker {
         self.sweep_if_due(&mut place);
         let forgotten = self.forgotten.load(Ordering::Acquire);
         if place.get().is_none() {
-            // The clock is read once more only where there is no room.
-            let add = |place: &mut Place<'_, _>| {
-                place.insert(Machine::new(forgotten), |machine| self.keep(machine, self.now()))
-            };
-            if verdict != Verdict::Failure || !add(&mut place) {
+            if verdict != Verdict::Failure {
+                return;
+            }
+            let now = self.now();
+            let silence = self.settings.stale_after();
+            if !place.insert(Machine::new(forgotten, now), |machine| self.keep(machine, silence, now)) {
+                drop(place);
+                self.untold.tell(key, now);
                 return;
             }
         }
@@ -122,7 +144,9 @@ impl InProcessBreaker {
         if self.machines.is_empty() {
             return;
         }
-        if let Some(machine) = self.machines.lock(key).get() {
+        let mut place = self.machines.lock(key);
+        self.sweep_if_due(&mut place);
+        if let Some(machine) = place.get() {
             machine.release(lease, self.now());
         }
     }
@@ -141,7 +165,8 @@ impl InProcessBreaker {
         let key = place.key();
         drop(place);
         if let Some(listener) = &self.listener {
-            let transition = Transition { key, from, to, failures, cooldown, epoch };
+            let mut transition = Transition::new(key, from, to, epoch).with_failures(failures);
+            transition.cooldown = cooldown;
             // The panic was reported by the panic hook already, and is not this call's.
             let _ = catch_unwind(AssertUnwindSafe(|| listener(&transition)));
         }
@@ -150,16 +175,17 @@ impl InProcessBreaker {
     fn sweep_if_due(&self, place: &mut Place<'_, Machine>) {
         if place.is_sweep_due() {
             let now = self.now();
-            place.sweep(|machine| self.keep(machine, now));
+            let silence = self.settings.stale_after().max(DAY);
+            place.tidy(|machine| self.keep(machine, silence, now));
         }
     }
 
-    fn keep(&self, machine: &Machine, now: Duration) -> bool {
-        let idle = machine.is_idle(&self.settings, now);
-        if idle {
+    fn keep(&self, machine: &Machine, silence: Duration, now: Duration) -> bool {
+        let passed = machine.is_idle(&self.settings, now) || machine.is_stale(silence, now);
+        if passed {
             self.forgotten.fetch_max(machine.since(), Ordering::AcqRel);
         }
-        !idle
+        !passed
     }
 
     fn now(&self) -> Duration {
@@ -169,15 +195,15 @@ impl InProcessBreaker {
 
 #[async_trait]
 impl Breaker for InProcessBreaker {
-    async fn acquire(&self, key: &str, lease: LeaseId) -> Result<Admission, Rejection> {
-        self.ask(key, lease)
+    async fn acquire(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection> {
+        self.ask(key, ask)
     }
 
-    fn settle(&self, key: &str, lease: LeaseId, admission: Admission, verdict: Verdict) {
-        self.report(key, lease, admission.epoch, verdict);
+    fn settle(&self, key: &str, lease: LeaseId, admission: Admission, settlement: Settlement) {
+        self.report(key, lease, admission.epoch, settlement.verdict);
     }
 
-    fn abandon(&self, key: &str, lease: LeaseId) {
+    fn abandon(&self, key: &str, lease: LeaseId, _: Option<Admission>) {
         self.release(key, lease);
     }
 

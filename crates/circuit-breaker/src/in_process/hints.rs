@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::in_process::shards::Shards;
-use crate::lease::LeaseId;
+use crate::lease::{Ask, LeaseId};
 use crate::limiter::{Cost, Limiter, Reservation};
 use crate::refusal::{LimitReason, Limited};
 
@@ -68,7 +68,7 @@ impl HintLimiter {
         let mut place = self.deferred.lock(key);
         if place.is_sweep_due() {
             let now = self.now();
-            place.sweep(|until| now < *until);
+            place.tidy(|until| now < *until);
         }
         let until = *place.get()?;
         let rest = until.checked_sub(self.now()).filter(|rest| !rest.is_zero());
@@ -85,7 +85,7 @@ impl HintLimiter {
 
 #[async_trait]
 impl Limiter for HintLimiter {
-    async fn acquire(&self, key: &str, _: LeaseId, cost: &Cost) -> Result<Reservation, Limited> {
+    async fn acquire(&self, key: &str, _: &Ask, cost: &Cost) -> Result<Reservation, Limited> {
         match self.rest(key) {
             Some(rest) => Err(Limited::new(LimitReason::Deferred).with_retry_after(rest)),
             None => Ok(Reservation::new(*cost)),
@@ -94,7 +94,7 @@ impl Limiter for HintLimiter {
 
     fn settle(&self, _: &str, _: LeaseId, _: Reservation, _: &Cost) {}
 
-    fn abandon(&self, _: &str, _: LeaseId) {}
+    fn abandon(&self, _: &str, _: LeaseId, _: Option<Reservation>) {}
 
     fn defer(&self, key: &str, delay: Duration) {
         let delay = delay.min(self.longest);

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use crate::breaker::{Admission, State, Status, Verdict};
 use crate::in_process::settings::Settings;
-use crate::lease::LeaseId;
+use crate::lease::{Ask, LeaseId};
 use crate::refusal::{RejectReason, Rejection};
 
 /// One key's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Machine {
     phase: Phase,
+    /// When it was last asked, or told, something that counts.
+    heard: Duration,
     /// In a row, since the last success.
     failures: u32,
     /// The epoch of the last transition. An admission from before it carries a smaller one.
@@ -19,9 +21,7 @@ pub(super) struct Machine {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    Closed {
-        at: Duration,
-    },
+    Closed,
     Open {
         until: Duration,
     },
@@ -55,15 +55,15 @@ pub(super) struct Moved {
 }
 
 impl Machine {
-    /// A closed circuit whose current results carry `since` or more.
-    pub(super) const fn new(since: u64) -> Self {
-        Self { phase: Phase::Closed { at: Duration::ZERO }, failures: 0, since }
+    /// A closed circuit whose current results carry `since` or more, first heard of `now`.
+    pub(super) const fn new(since: u64, now: Duration) -> Self {
+        Self { phase: Phase::Closed, heard: now, failures: 0, since }
     }
 
-    /// A call asks for leave under `lease`.
+    /// A call asks for leave.
     pub(super) fn acquire(
         &mut self,
-        lease: LeaseId,
+        ask: &Ask,
         rules: &Settings,
         at: Moment,
     ) -> (Result<Admission, Rejection>, Option<Moved>) {
@@ -76,17 +76,19 @@ impl Machine {
             }
             moved = Some(self.enter(Phase::HalfOpen { probes: Vec::new() }, None, at));
         }
+        self.heard = at.now;
         let epoch = at.epoch.max(self.since);
         let Phase::HalfOpen { probes } = &mut self.phase else {
             return (Ok(Admission::closed(epoch)), moved);
         };
         if let Some(limit) = rules.probes {
             probes.retain(|probe| at.now < probe.expires);
-            if !probes.iter().any(|probe| probe.lease == lease) {
+            if !probes.iter().any(|probe| probe.lease == ask.lease) {
                 if probes.len() >= limit.get() as usize {
                     return (Err(Rejection::new(RejectReason::ProbesTaken)), moved);
                 }
-                probes.push(Probe { lease, expires: at.now.saturating_add(rules.max_hold) });
+                let expires = at.now.saturating_add(rules.hold(ask.hold));
+                probes.push(Probe { lease: ask.lease, expires });
             }
         }
         (Ok(Admission::probe(epoch)), moved)
@@ -102,20 +104,23 @@ impl Machine {
         at: Moment,
     ) -> Option<Moved> {
         let current = epoch >= self.since;
+        if current {
+            self.heard = at.now;
+        }
         // A lease ends with its verdict, whatever that is; an expired one has ended already.
         let held = self.release(lease, at.now);
         match (&self.phase, verdict) {
-            (Phase::Closed { .. }, Verdict::Success) if current => {
+            (Phase::Closed, Verdict::Success) if current => {
                 self.failures = 0;
                 None
             }
-            (Phase::Closed { .. }, Verdict::Failure) if current => {
+            (Phase::Closed, Verdict::Failure) if current => {
                 self.failures = self.failures.saturating_add(1);
                 (self.failures >= rules.failure_threshold.get()).then(|| self.open(rules, at))
             }
             (Phase::HalfOpen { .. }, Verdict::Success) if current && (held || rules.probes.is_none()) => {
                 self.failures = 0;
-                Some(self.enter(Phase::Closed { at: at.now }, None, at))
+                Some(self.enter(Phase::Closed, None, at))
             }
             (Phase::HalfOpen { .. }, Verdict::Failure) if current && (held || rules.probes.is_none()) => {
                 self.failures = self.failures.saturating_add(1);
@@ -134,7 +139,7 @@ impl Machine {
 
     pub(super) fn status(&self, now: Duration) -> Status {
         match &self.phase {
-            Phase::Closed { .. } => Status::new(State::Closed, self.failures),
+            Phase::Closed => Status::new(State::Closed, self.failures),
             Phase::Open { until } => {
                 Status::new(State::Open, self.failures).with_retry_after(until.saturating_sub(now))
             }
@@ -147,7 +152,7 @@ impl Machine {
     }
 
     pub(super) const fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed { .. })
+        matches!(self.phase, Phase::Closed)
     }
 
     /// Closed and without failures: it differs from a key never heard of only by the results it ignores.
@@ -155,12 +160,24 @@ impl Machine {
         self.is_closed() && self.failures == 0
     }
 
-    /// Clean, and closed for so long that no result of an earlier state is on its way any more.
+    /// Clean, and for so long that no result of an earlier state is on its way any more.
     pub(super) fn is_idle(&self, rules: &Settings, now: Duration) -> bool {
-        match self.phase {
-            Phase::Closed { at } => self.failures == 0 && at.saturating_add(rules.max_hold) <= now,
-            _ => false,
+        self.is_clean() && self.is_quiet_for(rules.max_hold, now)
+    }
+
+    /// Nothing was heard of it for `silence`, nothing that it admitted as a probe is out, and it keeps nobody away.
+    pub(super) fn is_stale(&self, silence: Duration, now: Duration) -> bool {
+        match &self.phase {
+            Phase::Closed => self.is_quiet_for(silence, now),
+            Phase::Open { until } => until.saturating_add(silence) <= now,
+            Phase::HalfOpen { probes } => {
+                self.is_quiet_for(silence, now) && probes.iter().all(|probe| probe.expires <= now)
+            }
         }
+    }
+
+    fn is_quiet_for(&self, silence: Duration, now: Duration) -> bool {
+        self.heard.saturating_add(silence) <= now
     }
 
     pub(super) const fn since(&self) -> u64 {
@@ -181,7 +198,7 @@ impl Machine {
 
     const fn state(&self) -> State {
         match self.phase {
-            Phase::Closed { .. } => State::Closed,
+            Phase::Closed => State::Closed,
             Phase::Open { .. } => State::Open,
             Phase::HalfOpen { .. } => State::HalfOpen,
         }

@@ -24,14 +24,18 @@ pub struct Settings {
     /// How many probes may be out at a time while half-open; `None` sets no bound. The first result decides: a
     /// success closes the circuit, a failure opens it again.
     pub probes: Option<NonZeroU32>,
-    /// How long a probe holds its slot at most. A probe that was neither settled nor dropped by then has lost its
-    /// slot, and its verdict no longer counts. Choose it longer than the longest call.
+    /// How long a probe holds its slot, where its caller does not say for how long it asks
+    /// ([`Circuit::admit_for`](crate::Circuit::admit_for)). A probe that was neither settled nor dropped by then has
+    /// lost its slot, and its verdict no longer counts. Choose it longer than the longest such call. No probe's hold is
+    /// shorter than a millisecond, and what a caller asks for is cut to a day, or to this if it is longer.
     ///
     /// A recovered key is also remembered for this long, to tell late results apart; what ends later than that, for
     /// any key, may be ignored.
     pub max_hold: Duration,
     /// How many keys are kept track of at most. Only keys in trouble count: one that is closed and clean costs no
-    /// memory. When there is no room, further keys are let through untracked.
+    /// memory. When there is no room, keys that were not heard of for [`cooldown`](Self::cooldown) and
+    /// [`max_hold`](Self::max_hold) together make room, and open ones so long after their cooldown; where there are
+    /// none, further keys are let through untracked.
     pub max_keys: usize,
 }
 
@@ -54,7 +58,7 @@ impl Settings {
         self
     }
 
-    /// Sets how long a probe holds its slot at most.
+    /// Sets how long a probe holds its slot, where its caller does not say.
     pub const fn max_hold(mut self, max_hold: Duration) -> Self {
         self.max_hold = max_hold;
         self
@@ -64,6 +68,25 @@ impl Settings {
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
+    }
+}
+
+/// As long as anything is held, or remembered without a word, unless the settings ask for longer.
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// With a hold of zero, each probe's slot would be free again before it goes out.
+const SHORTEST_HOLD: Duration = Duration::from_millis(1);
+
+impl Settings {
+    /// How long a probe holds its slot that asked to.
+    pub(super) fn hold(&self, asked: Option<Duration>) -> Duration {
+        let hold = asked.map_or(self.max_hold, |asked| asked.min(self.max_hold.max(DAY)));
+        hold.max(SHORTEST_HOLD)
+    }
+
+    /// After this long without a word, a key may make room for another.
+    pub(super) const fn stale_after(&self) -> Duration {
+        self.cooldown.saturating_add(self.max_hold)
     }
 }
 

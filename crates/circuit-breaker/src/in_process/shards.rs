@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// Visits to a shard between two sweeps of it. With shards of at most about a thousand entries, a visit pays for a
-/// handful of them.
+/// Visits to a shard between two sweeps. With shards of at most about a thousand entries, a visit pays for a handful
+/// of them.
 const SWEEP_EVERY: u32 = 256;
 const MAX_SHARDS: usize = 64;
 const MIN_SHARD_ROOM: usize = 64;
@@ -21,6 +21,8 @@ pub(super) struct Shards<V> {
     /// Entries in all shards, so that an empty map is seen without a hash and without a lock.
     len: AtomicUsize,
     room_per_shard: usize,
+    /// Whose turn it is to be swept along with the shard that is visited, so that what nobody visits is swept too.
+    turn: AtomicUsize,
 }
 
 struct Shard<V> {
@@ -37,6 +39,7 @@ impl<V> Shards<V> {
             parts: std::iter::repeat_with(shard).take(count).collect(),
             len: AtomicUsize::new(0),
             room_per_shard: max_keys / count,
+            turn: AtomicUsize::new(0),
         }
     }
 
@@ -56,8 +59,18 @@ impl<V> Shards<V> {
             reason = "the remainder is below the length, which is at least one"
         )]
         let mut shard = self.parts[hash % self.parts.len()].lock();
-        shard.visits = shard.visits.wrapping_add(1);
+        shard.visits = shard.visits.saturating_add(1);
         Place { shards: self, shard, key }
+    }
+
+    fn sweep(&self, shard: &mut Shard<V>, mut keep: impl FnMut(&V) -> bool) {
+        let map = &mut shard.map;
+        let before = map.len();
+        map.retain(|_, value| keep(value));
+        self.len.fetch_sub(before - map.len(), Ordering::AcqRel);
+        if map.len() < map.capacity() / 4 {
+            map.shrink_to_fit();
+        }
     }
 }
 
@@ -98,18 +111,24 @@ impl<V> Place<'_, V> {
         }
     }
 
-    /// Whether this visit's turn has come to sweep its neighbours.
+    /// Whether it is time to [tidy](Self::tidy). It stays so until somebody does.
     pub(super) fn is_sweep_due(&self) -> bool {
-        self.shard.visits.is_multiple_of(SWEEP_EVERY)
+        self.shard.visits >= SWEEP_EVERY
     }
 
-    pub(super) fn sweep(&mut self, mut keep: impl FnMut(&V) -> bool) {
-        let map = &mut self.shard.map;
-        let before = map.len();
-        map.retain(|_, value| keep(value));
-        self.shards.len.fetch_sub(before - map.len(), Ordering::AcqRel);
-        if map.len() < map.capacity() / 4 {
-            map.shrink_to_fit();
+    /// Sweeps this shard, and one other in its turn.
+    pub(super) fn tidy(&mut self, mut keep: impl FnMut(&V) -> bool) {
+        self.shard.visits = 0;
+        self.sweep(&mut keep);
+        let parts = &self.shards.parts;
+        let turn = self.shards.turn.fetch_add(1, Ordering::Relaxed) % parts.len().max(1);
+        // Never waits, as two that hold a shard each could wait for one another: who is busy has the next turn.
+        if let Some(mut other) = parts.get(turn).and_then(Mutex::try_lock) {
+            self.shards.sweep(&mut other, keep);
         }
+    }
+
+    fn sweep(&mut self, keep: impl FnMut(&V) -> bool) {
+        self.shards.sweep(&mut self.shard, keep);
     }
 }

@@ -8,11 +8,13 @@ use llm_reliability::{Price, StreamMode, Timeouts};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{duration, is_default};
+use super::words::{self, Words};
+use super::{duration, is_default, shown_variable};
 
 /// `[[candidate]]`: someone to ask, without the credential.
 ///
-/// `Debug` leaves the base URL out, since some hosts have their keys in it.
+/// `Debug` leaves the base URL out, since some hosts have their keys in it, and masks a variable's name that could be
+/// the key itself.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -32,7 +34,8 @@ pub struct CandidateSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub allow_plain_http: bool,
     /// The environment variable that holds the credential. Without it the provider's usual variable is used, but
-    /// with a [`base_url`](Self::base_url) none at all: a key goes to no other host than its vendor's unasked.
+    /// with the [`base_url`](Self::base_url) of another host none at all: a key goes to no other host than its
+    /// vendor's unasked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
     /// The most tokens of an answer, for requests that do not say.
@@ -42,7 +45,7 @@ pub struct CandidateSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_window: Option<NonZeroU64>,
     /// Whether its answers are collected from a stream.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, deserialize_with = "words::deserialize", skip_serializing_if = "is_default")]
     pub stream: StreamSetting,
     /// The version of the API, where the provider has such a thing (Anthropic: `2023-06-01` unless set).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +76,10 @@ impl fmt::Debug for CandidateSpec {
             .field("id", &self.id)
             .field("provider", &self.provider)
             .field("model", &self.model)
-            .field("api_key_env", &self.api_key_env)
+            .field(
+                "api_key_env",
+                &self.api_key_env.as_deref().map(|name| shown_variable(name).unwrap_or("***")),
+            )
             .field("timeouts", &self.timeouts)
             .field("price", &self.price)
             .finish_non_exhaustive()
@@ -90,6 +96,10 @@ pub enum StreamSetting {
     Auto,
     /// Never: the answer comes whole, and only the attempt limit applies.
     Never,
+}
+
+impl Words for StreamSetting {
+    const EXPECTED: &'static str = "`\"auto\"` or `\"never\"`";
 }
 
 impl From<StreamSetting> for StreamMode {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use llm_protocol::Scrubber;
+use rust_decimal::Decimal;
 
-use super::{CandidateSpec, Config, PriceConfig};
+use super::{CandidateSpec, Config, PriceConfig, variable};
 use crate::error::ConfigError;
 
 impl Config {
@@ -41,8 +41,12 @@ impl CandidateSpec {
             if text.is_some_and(|text| text.trim().is_empty()) {
                 return Err(ConfigError::invalid(format!("{path}.{name}"), "is empty"));
             }
+            // They are part of messages and logs, which such characters would break into lines.
+            if text.is_some_and(|text| text.contains(char::is_control)) {
+                return Err(ConfigError::invalid(format!("{path}.{name}"), "has a control character in it"));
+            }
         }
-        if self.api_key_env.as_deref().is_some_and(|name| !is_variable(name)) {
+        if self.api_key_env.as_deref().is_some_and(|name| !variable::is_name(name)) {
             // The value is not shown: it may be the key itself.
             return Err(ConfigError::invalid(
                 format!("{path}.api_key_env"),
@@ -59,6 +63,9 @@ impl CandidateSpec {
     }
 }
 
+/// With a price up to this, per million, the cost of any number of tokens can be counted.
+const HIGHEST_PRICE: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+
 impl PriceConfig {
     fn check(&self, path: &str) -> Result<(), ConfigError> {
         if self.currency.trim().is_empty() {
@@ -73,6 +80,10 @@ impl PriceConfig {
             if price.is_some_and(|price| price.is_sign_negative() && !price.is_zero()) {
                 return Err(ConfigError::invalid(format!("{path}.{name}"), "is negative"));
             }
+            if price.is_some_and(|price| price > HIGHEST_PRICE) {
+                let reason = format!("is more than {HIGHEST_PRICE}");
+                return Err(ConfigError::invalid(format!("{path}.{name}"), reason));
+            }
         }
         Ok(())
     }
@@ -83,14 +94,4 @@ fn not_zero(path: impl FnOnce() -> String, limit: Option<Duration>) -> Result<()
         Some(Duration::ZERO) => Err(ConfigError::invalid(path(), "is zero: nothing could be in time")),
         _ => Ok(()),
     }
-}
-
-/// Whether this can be a variable's name, and does not look like a key that was put in its place. Names in capitals
-/// are never taken for keys.
-fn is_variable(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(plain)
-        && (!name.contains(|c: char| c.is_ascii_lowercase()) || Scrubber::default().scrub(name) == name)
 }

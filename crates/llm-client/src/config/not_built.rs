@@ -19,7 +19,7 @@ const SETTINGS: [&str; 12] = [
     "store",
 ];
 
-/// With these values only. A number for the quorum is another.
+/// With these values only. A number of answers for the quorum is another.
 const VALUES: [(&str, &str); 7] = [
     ("failover.order", "fastest_first_token"),
     ("failover.order", "least_in_flight"),
@@ -59,7 +59,7 @@ fn find_in(table: &Table, shown: &str, name: &str) -> Option<String> {
 fn is_value_not_built(name: &str, value: &Value) -> bool {
     match value {
         Value::String(text) => VALUES.contains(&(name, text.as_str())),
-        Value::Integer(_) => name == "fan_out.quorum",
+        Value::Integer(answers) => name == "fan_out.quorum" && *answers > 0,
         _ => false,
     }
 }

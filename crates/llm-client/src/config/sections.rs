@@ -7,6 +7,7 @@ use circuit_breaker::Settings;
 use llm_reliability::{Policy, Timeouts};
 use serde::{Deserialize, Serialize};
 
+use super::words::{self, Words};
 use super::{duration, is_default};
 
 /// `[timeouts]`: the clocks of every call, each independent of the others. See [`Timeouts`] for the defaults.
@@ -52,13 +53,13 @@ impl From<&TimeoutConfig> for Timeouts {
 #[non_exhaustive]
 pub struct FailoverConfig {
     /// Whom to ask first.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "words::deserialize", skip_serializing_if = "is_default")]
     pub order: Order,
     /// How often the same candidate is tried again after a transient error. 0 unless set.
     #[serde(skip_serializing_if = "is_default")]
     pub transient_retries: u32,
     /// When to move on, and when to stop.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "words::deserialize", skip_serializing_if = "is_default")]
     pub policy: PolicyName,
 }
 
@@ -83,6 +84,10 @@ pub enum Order {
     Listed,
 }
 
+impl Words for Order {
+    const EXPECTED: &'static str = "`\"listed\"`";
+}
+
 /// When a failover moves on, and when it stops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,13 +102,17 @@ pub enum PolicyName {
     Robust,
 }
 
+impl Words for PolicyName {
+    const EXPECTED: &'static str = "`\"default\"`, `\"keel\"` or `\"robust\"`";
+}
+
 /// `[fan_out]`: how many answers are enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct FanOutConfig {
     /// How many answers are enough.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(deserialize_with = "words::deserialize", skip_serializing_if = "is_default")]
     pub quorum: QuorumSetting,
 }
 
@@ -115,6 +124,10 @@ pub enum QuorumSetting {
     /// Every seat is waited for, and any answer will do.
     #[default]
     All,
+}
+
+impl Words for QuorumSetting {
+    const EXPECTED: &'static str = "`\"all\"`";
 }
 
 /// `[breaker]`: when a failing candidate is left alone, and for how long.

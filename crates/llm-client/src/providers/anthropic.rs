@@ -22,7 +22,7 @@ use crate::registry::{FactoryError, ProviderContext, ProviderFactory};
 pub struct AnthropicProvider;
 
 impl AnthropicProvider {
-    /// With `ANTHROPIC_API_KEY` for a credential where a candidate names neither a variable nor a base URL.
+    /// With `ANTHROPIC_API_KEY` for a credential where a candidate names neither a variable nor another host.
     pub const fn new() -> Self {
         Self
     }
@@ -34,7 +34,11 @@ impl ProviderFactory for AnthropicProvider {
         if let Some(version) = &context.spec.api_version {
             builder = builder.version(version);
         }
-        Ok(Arc::new(with_context(builder, None, context).build()?))
+        Ok(Arc::new(with_context(builder, self.base_url(), context).build()?))
+    }
+
+    fn base_url(&self) -> Option<&str> {
+        Some("https://api.anthropic.com")
     }
 
     fn api_key_env(&self) -> Option<&str> {

@@ -80,7 +80,11 @@ impl ProviderFactory for OpenAiProvider {
         if let Some(field) = self.token_limit_field {
             builder = builder.token_limit_field(field);
         }
-        Ok(Arc::new(with_context(builder, self.base_url.as_deref(), context).build()?))
+        Ok(Arc::new(with_context(builder, self.base_url(), context).build()?))
+    }
+
+    fn base_url(&self) -> Option<&str> {
+        self.base_url.as_deref()
     }
 
     fn api_key_env(&self) -> Option<&str> {

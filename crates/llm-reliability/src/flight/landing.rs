@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuit_breaker::{self as limiter, Verdict};
+use circuit_breaker::{self as limiter, Settlement, Verdict};
 use llm_protocol::{Category, Clock, Error, ErrorKind, FinishReason, Response, Stage, Usage};
 
 use super::meter::Meter;
@@ -116,8 +116,10 @@ impl Flight {
         let events = self.events.take();
         contain(|| drop(events));
         if let Some(permit) = self.permit.take() {
-            let verdict = verdict(&attempt.outcome, &self.meter);
-            contain(|| permit.settle(verdict));
+            let mut settlement = Settlement::new(verdict(&attempt.outcome, &self.meter));
+            // What never went out says nothing of how fast the model is.
+            settlement.latency = self.dispatched.map(|_| attempt.latency);
+            contain(|| permit.settle(settlement));
         }
         if let Some(slot) = self.slot.take() {
             let sent = self.dispatched.is_some() && self.progress.stage() == Stage::Sent;

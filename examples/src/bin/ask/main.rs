@@ -22,7 +22,7 @@ use crate::output::Output;
 /// Sends one prompt to the models of a configuration. Exits with 0 when there is an answer, 1 when there is none, and 2
 /// for bad input or a setting that this build does not have.
 #[derive(Parser)]
-#[command(name = "ask")]
+#[command(name = "ask", version)]
 struct Options {
     /// The candidates and what decides between them, as TOML.
     #[arg(long, value_name = "FILE.toml")]
@@ -50,14 +50,16 @@ enum Strategy {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Options::parse()).await {
-        Ok(code) => code,
-        Err(error) => {
-            // Where standard error is gone too, the exit code has to do.
-            let _ = writeln!(io::stderr(), "ask: {error}");
-            ExitCode::from(2)
-        }
-    }
+    let done = match Options::try_parse() {
+        Ok(options) => run(options).await,
+        Err(error) if error.use_stderr() => Err(output::usage(&error).into()),
+        // `--help` and `--version`.
+        Err(text) => Ok(text.print().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)),
+    };
+    done.unwrap_or_else(|error| {
+        output::complain(&error.to_string());
+        ExitCode::from(2)
+    })
 }
 
 /// An error is bad input; everything else is told by the report.
@@ -83,11 +85,13 @@ async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
             let _ = output::explain(&report, &mut io::stderr().lock());
         }
     }
+    // What the attempts were like is for others to know too. Whether it reached them changes nothing about the answer.
+    client.shutdown().await;
     Ok(match output.finish() {
         Ok(()) if report.succeeded() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "ask: cannot write the answer: {error}");
+            output::complain(&format!("cannot write the answer: {error}"));
             ExitCode::FAILURE
         }
     })

@@ -65,6 +65,20 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// What is wrong, on one line: names that the user gave can have line feeds in them.
+pub(crate) fn complain(problem: &str) {
+    // Where standard error is gone too, the exit code has to do.
+    let _ = writeln!(io::stderr(), "ask: {}", problem.replace(char::is_control, " "));
+}
+
+/// What is wrong with the arguments: the first paragraph of clap's page, which the usage and hints follow.
+pub(crate) fn usage(error: &clap::Error) -> String {
+    let page = error.render().to_string();
+    let paragraph: Vec<_> = page.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let line = paragraph.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}
+
 /// How a call without an answer ended, and a line for each attempt.
 pub(crate) fn explain(report: &Report, err: &mut impl Write) -> io::Result<()> {
     write!(err, "ask: {}", report.ended())?;

@@ -33,7 +33,7 @@ const CLOSED: Then = Moves(State::Closed);
 const OPEN: Then = Moves(State::Open);
 
 fn run(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
-    let mut machine = Machine::new(0);
+    let mut machine = Machine::new(0, Duration::ZERO);
     let mut epoch = 0;
     let mut admitted = HashMap::new();
     for (row, (second, action, expected)) in table.iter().enumerate() {
@@ -42,7 +42,8 @@ fn run(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
             |call: u128, verdict| machine.settle(LeaseId::from(call), admitted[&call], verdict, rules, at);
         let (then, moved) = match *action {
             Ask(call) => {
-                let (answer, moved) = machine.acquire(LeaseId::from(call), rules, at);
+                let (answer, moved) =
+                    machine.acquire(&crate::lease::Ask::new(LeaseId::from(call)), rules, at);
                 let then = match answer {
                     Ok(admission) => {
                         admitted.insert(call, admission.epoch);

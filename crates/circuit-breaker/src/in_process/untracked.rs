@@ -1,0 +1,51 @@
+//! What a listener is told when there is no room for a key, and how often.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// There was no room to keep track of a key, so that its circuit does not open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Untracked {
+    /// The key of the latest failure that went untracked.
+    pub key: Arc<str>,
+    /// How many failures went untracked since this was last told, under any keys, this one included.
+    pub failures: u64,
+}
+
+type Listener = Box<dyn Fn(&Untracked) + Send + Sync>;
+
+/// Failures that went untracked and of which nobody was told. Two numbers, however many keys there are.
+#[derive(Default)]
+pub(super) struct Untold {
+    listener: Option<Listener>,
+    failures: AtomicU64,
+    /// When it may be told again, in milliseconds since the breaker was made.
+    due: AtomicU64,
+}
+
+impl Untold {
+    pub(super) fn new(listener: impl Fn(&Untracked) + Send + Sync + 'static) -> Self {
+        Self { listener: Some(Box::new(listener)), ..Self::default() }
+    }
+
+    /// A failure under `key` went untracked.
+    pub(super) fn tell(&self, key: &str, now: Duration) {
+        let Some(listener) = &self.listener else { return };
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (due, now) = (self.due.load(Ordering::Relaxed), millis(now));
+        let next = now.saturating_add(millis(EVERY));
+        if now < due || self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let failures = self.failures.swap(0, Ordering::Relaxed);
+        let untracked = Untracked { key: key.into(), failures };
+        // The panic was reported by the panic hook already, and is not this call's.
+        let _ = catch_unwind(AssertUnwindSafe(|| listener(&untracked)));
+    }
+}
