@@ -84,7 +84,7 @@ impl Attempt {
 /// How an attempt ended. What kind of error it was is told apart from it.
 ///
 /// An answer that a filter or the token limit cut short is a [`Success`](Self::Success) as long as it says something:
-/// its finish reason tells.
+/// its finish reason tells. One in which the model declines is none, whatever it says beside that.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Outcome {

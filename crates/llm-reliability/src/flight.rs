@@ -232,7 +232,7 @@ impl Flight {
             Ok(Some(Ok(event))) => Some(self.note(&event).map(|()| event)),
             Ok(Some(Err(error))) => Some(Err(error)),
             // What did not come may be a count of tokens; the answer is whole.
-            Ok(None) | Err(_) if finished => self.vendors_failure().map(Err),
+            Ok(None) | Err(_) if finished => self.withheld().map(Err),
             Ok(None) => {
                 let error = Error::new(ErrorKind::Truncated, "the stream ended without its terminal marker");
                 Some(Err(error))
@@ -241,10 +241,19 @@ impl Flight {
         })
     }
 
-    /// The error of an answer that its vendor itself calls failed.
-    fn vendors_failure(&self) -> Option<Error> {
-        let failed = self.answer.response().finish_reason == FinishReason::Error;
-        failed.then(|| Error::new(ErrorKind::Server, "the provider says that its model failed"))
+    /// The error of an answer that is complete and none: the model declined, its vendor calls it failed, or a filter
+    /// left nothing of it.
+    fn withheld(&self) -> Option<Error> {
+        let answer = self.answer.response();
+        let (kind, why) = match answer.finish_reason {
+            _ if answer.refusal.is_some() => (ErrorKind::Refusal, "the model declined to answer"),
+            FinishReason::Error => (ErrorKind::Server, "the provider says that its model failed"),
+            FinishReason::ContentFilter if answer.is_empty() => {
+                (ErrorKind::ContentFilter, "a filter held the answer back")
+            }
+            _ => return None,
+        };
+        Some(Error::new(kind, why))
     }
 
     fn note(&mut self, event: &StreamEvent) -> Result<(), Error> {

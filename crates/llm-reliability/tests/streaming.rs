@@ -193,6 +193,27 @@ async fn an_answer_that_its_vendor_calls_failed_is_no_success() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_model_that_declines_halfway_has_declined() {
+    let declining = || {
+        let events = [
+            StreamEvent::Text("Well, ".into()),
+            StreamEvent::Refusal(String::new()),
+            StreamEvent::Finish(llm_protocol::FinishReason::ContentFilter),
+        ];
+        [ScriptedModel::new("p:a").then(Step::events(events)), ScriptedModel::new("p:b")]
+    };
+    let report = client(&declining()).failover("hi").await.unwrap();
+    assert_eq!(
+        (trail(&report), report.ended()),
+        (vec!["p:a failed refusal @stream".to_owned()], Ended::Stopped)
+    );
+    let mut stream = client(&declining()).failover_stream("hi").await.unwrap();
+    let (text, error) = read(&mut stream).await;
+    assert_eq!((text.as_str(), error.unwrap().ended), ("Well, ", Ended::Interrupted));
+    assert_eq!(trail(&stream.into_report()), ["p:a interrupted refusal @stream"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_of_a_call_stands_still_when_it_is_over() {
     let mut stream =
         client(&[ScriptedModel::new("p:a").then(Step::delay(secs(2)))]).failover_stream("hi").await.unwrap();

@@ -114,7 +114,7 @@ impl Behaviour {
         Self { opening: Opening::Close, ..Self::default() }
     }
 
-    /// Sends headers and the opening event, then only keep-alives (an SSE comment, Anthropic's `ping`) at this
+    /// Sends headers and the opening events, then only keep-alives (an SSE comment, Anthropic's `ping`) at this
     /// interval, for ever.
     pub fn keep_alives_only(interval: Duration) -> Self {
         Self::default().keep_alive(interval).no_first_token()
@@ -227,13 +227,13 @@ impl Behaviour {
         self
     }
 
-    /// Sends headers and the opening event at once, and waits this long before the first token (or reasoning).
+    /// Sends headers and the opening events at once, and waits this long before the first token (or reasoning).
     pub fn first_token(mut self, delay: Duration) -> Self {
         self.first_token = Some(delay);
         self
     }
 
-    /// Sends headers and the opening event, and then nothing any more (but [keep-alives](Self::keep_alive)).
+    /// Sends headers and the opening events, and then nothing any more (but [keep-alives](Self::keep_alive)).
     pub fn no_first_token(mut self) -> Self {
         self.first_token = None;
         self

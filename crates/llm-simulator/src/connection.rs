@@ -4,6 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
+    io::AsyncWriteExt as _,
     net::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
@@ -17,6 +18,7 @@ use crate::{
     exchange::Exchange,
     fault::Pace,
     http::{self, Request, Unread},
+    input::{Input, discard},
     out::{Framing, Out},
     perform::{Ending, perform},
     received::{Ended, Received},
@@ -24,7 +26,7 @@ use crate::{
     wire::{Route, route},
 };
 
-/// How long and how much is read of a request that has been refused, so that the client sees the refusal before it
+/// How long and how much is read of what will not be answered, so that the client sees the answer before it
 /// sees the connection closed.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
@@ -34,18 +36,23 @@ pub(crate) async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let connection = Connected::new(shared);
     // Small writes are the point of several behaviours.
     let _ = stream.set_nodelay(true);
-    let mut buffer = Vec::new();
+    let mut input = Input::default();
     loop {
         let (mut read, mut write) = stream.split();
-        let request = match http::read_request(&mut read, &mut write, &mut buffer).await {
+        let request = match http::read_request(&mut read, &mut write, &mut input).await {
             Ok(request) => request,
             Err(Unread::Gone) => return,
             Err(Unread::Refused(status, why)) => return refuse(read, write, status, why).await,
         };
         let keep_alive = request.keep_alive;
-        let ending = answer(&connection, request, read, write, &mut buffer).await;
+        let ending = answer(&connection, request, read, write, &mut input).await;
         match ending {
-            Some(Ending::Complete) if keep_alive => {}
+            Some(Ending::Complete) if keep_alive && !input.lost() => {}
+            Some(Ending::Complete) if input.lost() => {
+                let (read, mut write) = stream.split();
+                let _ = write.shutdown().await;
+                return linger(read).await;
+            }
             Some(Ending::Reset) => {
                 let _ = stream.set_zero_linger();
                 return;
@@ -61,7 +68,7 @@ async fn answer(
     request: Request,
     mut read: ReadHalf<'_>,
     write: WriteHalf<'_>,
-    buffer: &mut Vec<u8>,
+    input: &mut Input,
 ) -> Option<Ending> {
     let keep_alive = request.keep_alive;
     let (mut open, exchange) = connection.begin(request);
@@ -70,7 +77,7 @@ async fn answer(
         // What has been written whole is complete, even if the client was quick to leave.
         biased;
         ending = perform(&exchange, keep_alive, &mut out) => ending.ok(),
-        () = http::gone(&mut read, buffer) => None,
+        () = input.gone(&mut read) => None,
     };
     open.ended = match &ending {
         Some(Ending::Complete) => Ended::Completed,
@@ -84,7 +91,7 @@ async fn answer(
 }
 
 /// Says why this is no request, and closes.
-async fn refuse(mut read: ReadHalf<'_>, write: WriteHalf<'_>, status: u16, why: &str) {
+async fn refuse(read: ReadHalf<'_>, write: WriteHalf<'_>, status: u16, why: &str) {
     let mut out = Out::new(write, Pace::Whole);
     let answered: io::Result<()> = async {
         let headers = [("content-type", "text/plain"), ("connection", "close")];
@@ -95,9 +102,13 @@ async fn refuse(mut read: ReadHalf<'_>, write: WriteHalf<'_>, status: u16, why: 
     }
     .await;
     if answered.is_ok() {
-        // Closing with unread bytes would reset the connection, and the client would never see the answer.
-        let _ = timeout(LINGER, http::discard(&mut read, LINGER_BYTES)).await;
+        linger(read).await;
     }
+}
+
+/// Closing with unread bytes would reset the connection, and the client would never see the answer.
+async fn linger(mut read: ReadHalf<'_>) {
+    let _ = timeout(LINGER, discard(&mut read, LINGER_BYTES)).await;
 }
 
 /// Counts a connection for as long as it lives.
@@ -116,8 +127,7 @@ impl Connected {
         let (wire, route) =
             route(&request.method, &request.target, request.header("anthropic-version").is_some());
         let body: Option<Value> = serde_json::from_slice(&request.body).ok();
-        let bytes = request.body.len();
-        let mut exchange = Exchange::new(wire, route);
+        let mut exchange = Exchange::new(wire, route, request.method == "HEAD");
         let (model, refused) = exchange.read(body.as_ref());
         let received = Received {
             number: 0,
@@ -127,11 +137,11 @@ impl Connected {
             method: request.method,
             path: request.target,
             streamed: exchange.call.streamed,
-            body: body.unwrap_or_default(),
+            body: Value::Null,
             ended: Ended::Open,
             headers: request.headers,
         };
-        let (number, chosen) = self.shared.begin(received, bytes);
+        let (number, chosen) = self.shared.begin(received, &request.body, refused.is_none());
         let open = OpenRequest { number, ended: Ended::Disconnected, shared: Arc::clone(&self.shared) };
         exchange.number = number;
         exchange.behaviour = match (refused, chosen) {

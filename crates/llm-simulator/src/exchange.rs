@@ -19,16 +19,19 @@ pub(crate) struct Exchange {
     pub(crate) call: Call,
     pub(crate) behaviour: Behaviour,
     pub(crate) number: u64,
+    /// The answer is to have no body.
+    pub(crate) head_only: bool,
     /// For the list of models.
     pub(crate) models: Vec<String>,
     created: u64,
 }
 
 impl Exchange {
-    pub(crate) fn new(wire: Wire, route: Route) -> Self {
+    pub(crate) fn new(wire: Wire, route: Route, head_only: bool) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let call = Call { model: String::new(), streamed: false, usage: false };
-        Self { wire, route, call, behaviour: Behaviour::default(), number: 0, models: Vec::new(), created }
+        let (behaviour, models) = (Behaviour::default(), Vec::new());
+        Self { wire, route, call, behaviour, number: 0, head_only, models, created }
     }
 
     /// Reads the body: the model to count the request under, and a status with a reason if it is not answerable.
@@ -83,8 +86,8 @@ impl Exchange {
         let (id_name, id) = self.codec().request_id(&self.unique());
         let mut headers =
             vec![("content-type".to_owned(), content_type.to_owned()), (id_name.to_owned(), id)];
-        let vendor = self.codec().headers(status);
-        headers.extend(vendor.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let vendor = self.codec().headers(status, self.created);
+        headers.extend(vendor.into_iter().map(|(name, value)| (name.to_owned(), value)));
         if !keep_alive {
             headers.push(("connection".to_owned(), "close".to_owned()));
         }

@@ -3,14 +3,18 @@
 use std::io;
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncWriteExt as _,
     net::tcp::{ReadHalf, WriteHalf},
 };
+
+use crate::input::Input;
 
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
 /// What a request body may have.
-pub(crate) const MAX_BODY: usize = 16 * 1024 * 1024;
+const MAX_BODY: usize = 16 * 1024 * 1024;
+/// What the sizes, extensions and trailers of a chunked body may have together, which limits their number, too.
+const MAX_FRAMING: usize = MAX_BODY;
 
 /// A request whose head and body have been read whole.
 #[derive(Debug)]
@@ -48,50 +52,44 @@ pub(crate) fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'
     headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
-/// Reads a request; what follows it stays in the buffer.
+/// Reads a request; what follows it stays in the input.
 pub(crate) async fn read_request(
     socket: &mut ReadHalf<'_>,
     out: &mut WriteHalf<'_>,
-    buffer: &mut Vec<u8>,
+    input: &mut Input,
 ) -> Result<Request, Unread> {
     let mut request = loop {
-        if let Some((request, length)) = parse_head(buffer)? {
-            buffer.drain(..length);
+        if let Some((request, length)) = parse_head(input.unread())? {
+            input.advance(length);
             break request;
         }
-        more(socket, buffer).await?;
+        input.more(socket).await?;
     };
     let length = body_length(&request)?;
     if request.header("expect").is_some_and(|expect| expect.eq_ignore_ascii_case("100-continue")) {
         out.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
     }
-    request.body = match length {
-        Length::Known(length) => {
-            while buffer.len() < length {
-                more(socket, buffer).await?;
-            }
-            buffer.drain(..length).collect()
-        }
-        Length::Chunked => read_chunks(socket, buffer).await?,
-    };
+    match length {
+        Length::Known(length) => read_bytes(socket, input, length, &mut request.body).await?,
+        Length::Chunked => request.body = read_chunks(socket, input).await?,
+    }
     Ok(request)
 }
 
-/// Reads what has arrived, at least a byte.
-async fn more(socket: &mut ReadHalf<'_>, buffer: &mut Vec<u8>) -> Result<(), Unread> {
-    buffer.reserve(8 * 1024);
-    if socket.read_buf(buffer).await? == 0 { Err(Unread::Gone) } else { Ok(()) }
-}
-
-/// Resolves when the client has closed the connection. What it sends meanwhile is kept for the next request.
-pub(crate) async fn gone(socket: &mut ReadHalf<'_>, buffer: &mut Vec<u8>) {
-    // A client that sends without listening is not watched any longer: memory is bounded.
-    while buffer.len() <= MAX_HEAD {
-        if more(socket, buffer).await.is_err() {
-            return;
+/// Adds this many bytes to the body.
+async fn read_bytes(
+    socket: &mut ReadHalf<'_>,
+    input: &mut Input,
+    mut bytes: usize,
+    body: &mut Vec<u8>,
+) -> Result<(), Unread> {
+    loop {
+        bytes -= input.take(bytes, body);
+        if bytes == 0 {
+            return Ok(());
         }
+        input.more(socket).await?;
     }
-    std::future::pending::<()>().await;
 }
 
 /// The head and its length, once it is complete.
@@ -144,57 +142,63 @@ fn body_length(request: &Request) -> Result<Length, Unread> {
     }
 }
 
-async fn read_chunks(socket: &mut ReadHalf<'_>, buffer: &mut Vec<u8>) -> Result<Vec<u8>, Unread> {
-    const BAD: Unread = Unread::Refused(400, "the chunked body is malformed");
-    let mut body = Vec::new();
+const BAD_CHUNK: Unread = Unread::Refused(400, "the chunked body is malformed");
+
+async fn read_chunks(socket: &mut ReadHalf<'_>, input: &mut Input) -> Result<Vec<u8>, Unread> {
+    let (mut body, mut framing) = (Vec::new(), 0);
     loop {
         let (start, size) = loop {
-            match httparse::parse_chunk_size(buffer).map_err(|_| BAD)? {
+            match httparse::parse_chunk_size(input.unread()).map_err(|_| BAD_CHUNK)? {
                 httparse::Status::Complete(found) => break found,
-                httparse::Status::Partial if buffer.len() > MAX_HEAD => return Err(BAD),
-                httparse::Status::Partial => more(socket, buffer).await?,
+                httparse::Status::Partial if input.unread().len() > MAX_HEAD => return Err(BAD_CHUNK),
+                httparse::Status::Partial => input.more(socket).await?,
             }
         };
+        input.advance(start);
+        count_framing(&mut framing, start)?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         if size > MAX_BODY.saturating_sub(body.len()) {
             return Err(Unread::Refused(413, "the body is too large"));
         }
-        buffer.drain(..start);
         if size == 0 {
-            read_trailers(socket, buffer).await?;
+            read_trailers(socket, input, &mut framing).await?;
             return Ok(body);
         }
-        while buffer.len() < size + 2 {
-            more(socket, buffer).await?;
+        read_bytes(socket, input, size, &mut body).await?;
+        count_framing(&mut framing, 2)?;
+        while input.unread().len() < 2 {
+            input.more(socket).await?;
         }
-        body.extend(buffer.drain(..size));
-        if buffer.drain(..2).as_slice() != b"\r\n" {
-            return Err(BAD);
+        if !input.unread().starts_with(b"\r\n") {
+            return Err(BAD_CHUNK);
         }
+        input.advance(2);
     }
+}
+
+fn count_framing(framing: &mut usize, bytes: usize) -> Result<(), Unread> {
+    *framing += bytes;
+    let within = *framing <= MAX_FRAMING;
+    within.then_some(()).ok_or(Unread::Refused(413, "the body has too many chunks"))
 }
 
 /// Skips the lines up to the empty one that ends the body.
-async fn read_trailers(socket: &mut ReadHalf<'_>, buffer: &mut Vec<u8>) -> Result<(), Unread> {
+async fn read_trailers(
+    socket: &mut ReadHalf<'_>,
+    input: &mut Input,
+    framing: &mut usize,
+) -> Result<(), Unread> {
     loop {
-        if let Some(end) = buffer.windows(2).position(|bytes| bytes == b"\r\n") {
-            buffer.drain(..end + 2);
+        if let Some(end) = input.unread().windows(2).position(|bytes| bytes == b"\r\n") {
+            input.advance(end + 2);
             if end == 0 {
                 return Ok(());
             }
-        } else if buffer.len() > MAX_HEAD {
+            count_framing(framing, end + 2)?;
+        } else if input.unread().len() > MAX_HEAD {
             return Err(Unread::Refused(431, "the trailers are too large"));
         } else {
-            more(socket, buffer).await?;
+            input.more(socket).await?;
         }
-    }
-}
-
-/// Reads and forgets, up to the end or this many bytes.
-pub(crate) async fn discard(socket: &mut ReadHalf<'_>, mut bytes: usize) {
-    let mut buffer = Vec::with_capacity(8 * 1024);
-    while more(socket, &mut buffer).await.is_ok() && bytes > 0 {
-        bytes = bytes.saturating_sub(buffer.len());
-        buffer.clear();
     }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod exchange;
 mod fault;
 mod http;
+mod input;
 mod out;
 mod perform;
 mod received;

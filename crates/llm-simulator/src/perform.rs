@@ -93,7 +93,9 @@ impl Response<'_, '_> {
             return Ok(Ending::Complete);
         }
         self.head(status, content_type, Framing::Length(body.len())).await?;
-        self.out.send_last(body).await?;
+        if !self.exchange.head_only {
+            self.out.send_last(body).await?;
+        }
         Ok(Ending::Complete)
     }
 

@@ -57,6 +57,33 @@ impl Received {
     }
 }
 
+impl Received {
+    /// What it takes to remember all but the body.
+    pub(crate) fn head_bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers: usize =
+            headers.map(|(name, value)| size_of::<(String, String)>() + name.len() + value.len()).sum();
+        headers + self.model.len() + self.method.len() + self.path.len()
+    }
+}
+
+/// A path without the credentials that some hosts want in the query.
+fn without_credentials(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let masked = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if is_secret_parameter(name) => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    });
+    format!("{path}?{}", masked.collect::<Vec<_>>().join("&"))
+}
+
+/// Whether a parameter is called something like a key. A name with escapes can be anything.
+fn is_secret_parameter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let like = ["key", "token", "secret", "sig", "auth", "pass", "credential", "%"];
+    like.iter().any(|like| name.contains(like))
+}
+
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.headers().map(|(name, value)| {
@@ -69,7 +96,7 @@ impl fmt::Debug for Received {
             .field("model", &self.model)
             .field("wire", &self.wire)
             .field("method", &self.method)
-            .field("path", &self.path)
+            .field("path", &without_credentials(&self.path))
             .field("streamed", &self.streamed)
             .field("headers", &shown.collect::<Vec<_>>())
             .field("body", &self.body)
@@ -90,4 +117,23 @@ pub enum Ended {
     Cut,
     /// The client went away before the end. One that closes only its sending side counts as gone, too.
     Disconnected,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_credentials;
+
+    #[test]
+    fn keys_in_the_query_are_masked_and_nothing_else_is() {
+        for (path, shown) in [
+            ("/v1/messages", "/v1/messages"),
+            ("/v1/models?limit=5&beta", "/v1/models?limit=5&beta"),
+            ("/v1?key=hush", "/v1?key=***"),
+            ("/v1?api-version=1&Api_Key=hush=hush&x=1", "/v1?api-version=1&Api_Key=***&x=1"),
+            ("/v1?access_token=hush&k%65y=hush", "/v1?access_token=***&k%65y=***"),
+            ("/v1?key=", "/v1?key=***"),
+        ] {
+            assert_eq!(without_credentials(path), shown);
+        }
+    }
 }

@@ -67,7 +67,7 @@ impl Simulator {
     }
 
     /// From now on, models that are neither scripted nor have directives in their names get this behaviour instead
-    /// of the default one.
+    /// of the default one. The [list of models](Self::MODELS) is not meant by it.
     pub fn otherwise(&self, behaviour: Behaviour) {
         self.shared.otherwise([behaviour].into());
     }
@@ -82,7 +82,7 @@ impl Simulator {
         self.shared.received_total()
     }
 
-    /// The requests for this model, oldest first. At most ten thousand requests (64 MiB of bodies) are remembered
+    /// The requests for this model, oldest first. At most ten thousand requests (64 MiB of heads and bodies) are remembered
     /// for all models together, while the counts are exact.
     ///
     /// A client can have read an answer a moment before [`Received::ended`] says so:

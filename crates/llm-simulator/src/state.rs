@@ -1,6 +1,9 @@
 //! What all connections of a simulator share: scripts, counts and the log of requests.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -9,9 +12,10 @@ use crate::{
     behaviour::Behaviour,
     received::{Ended, Received},
     script::Script,
+    simulator::Simulator,
 };
 
-/// How many requests are remembered, and how many bytes their bodies may have together.
+/// How many requests are remembered, and how many bytes they may have together.
 const MAX_LOG: usize = 10_000;
 const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;
 /// How many names of models are told apart, and how long they may be.
@@ -46,7 +50,9 @@ struct Model {
 
 #[derive(Debug)]
 struct Entry {
+    /// All but the body, which is many times as large when it has been parsed.
     received: Received,
+    body: Arc<[u8]>,
     bytes: usize,
 }
 
@@ -99,8 +105,10 @@ impl Shared {
     }
 
     /// Counts a request, remembers it and chooses what it gets.
-    pub(crate) fn begin(&self, received: Received, bytes: usize) -> (u64, Chosen) {
-        self.change(|state| state.begin(received, bytes))
+    /// One that is refused anyway (`answerable` is false) takes no step of a script.
+    pub(crate) fn begin(&self, received: Received, body: &[u8], answerable: bool) -> (u64, Chosen) {
+        let body = Arc::from(body);
+        self.change(|state| state.begin(received, body, answerable))
     }
 
     pub(crate) fn end(&self, number: u64, ended: Ended) {
@@ -145,20 +153,30 @@ impl Shared {
     }
 
     pub(crate) fn requests(&self, model: Option<&str>) -> Vec<Received> {
-        let state = self.state.lock();
-        let all = state.log.iter().map(|entry| &entry.received);
-        all.filter(|received| model.is_none_or(|model| received.model == model)).cloned().collect()
+        let entries: Vec<(Received, Arc<[u8]>)> = {
+            let state = self.state.lock();
+            let all = state.log.iter();
+            let entries = all.filter(|entry| model.is_none_or(|model| entry.received.model == model));
+            entries.map(|entry| (entry.received.clone(), Arc::clone(&entry.body))).collect()
+        };
+        // Parsed without the lock, for which every connection would have to wait.
+        let parsed = entries.into_iter().map(|(mut received, body)| {
+            received.body = serde_json::from_slice(&body).unwrap_or_default();
+            received
+        });
+        parsed.collect()
     }
 }
 
 impl State {
-    fn begin(&mut self, mut received: Received, bytes: usize) -> (u64, Chosen) {
+    fn begin(&mut self, mut received: Received, body: Arc<[u8]>, answerable: bool) -> (u64, Chosen) {
         let number = self.received;
         received.number = number;
         self.received += 1;
         self.open_requests += 1;
-        let chosen = self.choose(&received.model);
-        self.log.push_back(Entry { received, bytes });
+        let chosen = self.choose(&received.model, answerable);
+        let bytes = size_of::<Entry>() + received.head_bytes() + body.len();
+        self.log.push_back(Entry { received, body, bytes });
         self.log_bytes += bytes;
         while self.log.len() > MAX_LOG || (self.log_bytes > MAX_LOG_BYTES && self.log.len() > 1) {
             self.log_bytes -= self.log.pop_front().map_or(0, |entry| entry.bytes);
@@ -166,7 +184,7 @@ impl State {
         (number, chosen)
     }
 
-    fn choose(&mut self, name: &str) -> Chosen {
+    fn choose(&mut self, name: &str, answerable: bool) -> Chosen {
         if name.len() > MAX_MODEL_NAME {
             return Chosen::Refused(format!("the name of the model has more than {MAX_MODEL_NAME} bytes"));
         }
@@ -175,10 +193,12 @@ impl State {
         }
         let model = self.models.entry(name.to_owned()).or_default();
         let step = model.step;
-        model.step += 1;
+        model.step += usize::from(answerable);
         model.received += 1;
         let behaviour = match (&model.script, name.split_once('!')) {
             (Some(script), _) => script.step(step),
+            // What is told of all models is not told of the list of them.
+            (None, None) if name == Simulator::MODELS => Behaviour::default(),
             (None, None) => self.otherwise.step(step),
             (None, Some((_, directives))) => match directives.parse::<Script>() {
                 Ok(script) => script.step(step),
@@ -199,7 +219,7 @@ impl State {
 mod tests {
     use serde_json::Value;
 
-    use super::{Chosen, Ended, MAX_LOG, MAX_MODEL_NAME, MAX_MODELS, Received, Shared};
+    use super::{Behaviour, Chosen, Ended, MAX_LOG, MAX_MODEL_NAME, MAX_MODELS, Received, Shared};
     use crate::Wire;
 
     fn request(model: &str) -> Received {
@@ -220,9 +240,9 @@ mod tests {
     #[test]
     fn the_log_is_bounded_and_the_counts_are_not() {
         let shared = Shared::new();
-        let (first, _) = shared.begin(request("m"), 1);
+        let (first, _) = shared.begin(request("m"), b"", true);
         for _ in 0..MAX_LOG {
-            let (number, _) = shared.begin(request("m"), 1);
+            let (number, _) = shared.begin(request("m"), b"", true);
             shared.end(number, Ended::Completed);
         }
         assert_eq!(shared.requests(None).len(), MAX_LOG);
@@ -237,22 +257,47 @@ mod tests {
     fn the_names_of_models_are_bounded() {
         let shared = Shared::new();
         for number in 0..MAX_MODELS {
-            let (_, chosen) = shared.begin(request(&number.to_string()), 0);
+            let (_, chosen) = shared.begin(request(&number.to_string()), b"", true);
             assert!(matches!(chosen, Chosen::Behaviour(_)));
         }
-        assert!(matches!(shared.begin(request("one more"), 0).1, Chosen::Refused(_)));
-        assert!(matches!(shared.begin(request("0"), 0).1, Chosen::Behaviour(_)));
+        assert!(matches!(shared.begin(request("one more"), b"", true).1, Chosen::Refused(_)));
+        assert!(matches!(shared.begin(request("0"), b"", true).1, Chosen::Behaviour(_)));
         let shared = Shared::new();
-        assert!(matches!(shared.begin(request(&"m".repeat(MAX_MODEL_NAME + 1)), 0).1, Chosen::Refused(_)));
+        assert!(matches!(
+            shared.begin(request(&"m".repeat(MAX_MODEL_NAME + 1)), b"", true).1,
+            Chosen::Refused(_)
+        ));
         assert_eq!(shared.received_total(), 1);
     }
 
     #[test]
     fn the_log_is_bounded_by_bytes_too() {
         let shared = Shared::new();
+        let body = vec![b' '; 16 * 1024 * 1024];
         for _ in 0..10 {
-            shared.begin(request("m"), 16 * 1024 * 1024);
+            shared.begin(request("m"), &body, true);
         }
-        assert_eq!(shared.requests(None).len(), 4);
+        assert_eq!(shared.requests(None).len(), 3); // the fourth would fit but for its head
+        let shared = Shared::new();
+        let path = "p".repeat(60 * 1024);
+        for _ in 0..2000 {
+            let headers = vec![("x".to_owned(), path.clone())];
+            shared.begin(Received { path: path.clone(), headers, ..request("m") }, b"", true);
+        }
+        let kept = shared.requests(None).len();
+        assert!((500..550).contains(&kept), "{kept} heads of 120 KiB were kept");
+    }
+
+    #[test]
+    fn what_is_refused_anyway_takes_no_step() {
+        let shared = Shared::new();
+        shared.script("m", [Behaviour::status(500), Behaviour::default()].into());
+        shared.begin(request("m"), b"", false);
+        let status = || match shared.begin(request("m"), b"", true).1 {
+            Chosen::Behaviour(behaviour) => behaviour.status,
+            Chosen::Refused(_) => 0,
+        };
+        assert_eq!([status(), status()], [500, 200]);
+        assert_eq!(shared.received("m"), 3);
     }
 }

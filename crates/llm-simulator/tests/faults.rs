@@ -56,6 +56,25 @@ async fn statuses_come_in_the_vendors_own_envelope() {
 }
 
 #[tokio::test]
+async fn an_empty_purse_is_a_429_of_its_own_with_openai() {
+    let simulator = Simulator::start().await.unwrap();
+    let asker = Asker::new(&simulator);
+    for (words, kind, code) in [
+        ("type=insufficient_quota", "insufficient_quota", "insufficient_quota"),
+        ("code=credit_balance_exhausted", "insufficient_quota", "credit_balance_exhausted"),
+        ("type=insufficient_quota!code=c", "insufficient_quota", "c"),
+        ("type=t", "t", "rate_limit_exceeded"),
+    ] {
+        let seen = asker.ask(Wire::OpenAi, &format!("m!status=429!{words}"), false).await;
+        let error = &seen.json()["error"];
+        assert_eq!((seen.status, &error["type"], &error["code"]), (429, &json!(kind), &json!(code)));
+        assert_eq!(error["message"].to_string().contains("quota"), kind != "t", "{error}");
+    }
+    let error = asker.ask(Wire::OpenAi, "m!status=402", false).await.json();
+    assert_eq!(error["error"]["message"], "Insufficient Balance");
+}
+
+#[tokio::test]
 async fn words_and_headers_of_an_error_can_be_chosen() {
     let behaviour = Behaviour::status(429)
         .error_type("insufficient_quota")

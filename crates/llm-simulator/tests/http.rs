@@ -39,21 +39,42 @@ async fn read_answers(stream: &mut TcpStream, answers: usize) -> String {
     all
 }
 
+/// Reads one answer, to the end of its body and not further.
+async fn read_answer(stream: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    loop {
+        all.push(within(stream.read_u8()).await.unwrap());
+        let text = String::from_utf8_lossy(&all);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        let whole = match length {
+            Some(length) => body.len() == length.parse::<usize>().unwrap(),
+            None => body.ends_with("0\r\n\r\n"),
+        };
+        if whole {
+            return text.into_owned();
+        }
+    }
+}
+
 #[tokio::test]
 async fn connections_are_reused() {
     let simulator = Simulator::start().await.unwrap();
-    let asker = Asker::new(&simulator);
-    for stream in [false, true, false, true] {
+    let mut connection = connect(&simulator).await;
+    for stream in [false, true] {
         for wire in common::WIRES {
-            assert!(asker.ask(wire, "m", stream).await.whole);
-            assert!(asker.ask(wire, "m!status=500", stream).await.whole);
+            for (model, status) in [("m", 200), ("m!status=500", 500), ("m!truncate-after=1", 200)] {
+                let (body, path) = (body(wire, model, stream).to_string(), path(wire));
+                let head = format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len());
+                connection.write_all((head + &body).as_bytes()).await.unwrap();
+                let answer = read_answer(&mut connection).await;
+                assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            }
         }
     }
-    assert_eq!(simulator.received_total(), 16);
-    // The client's pool may be a moment late with taking a connection back.
-    assert!(simulator.connections() < 8, "{}", simulator.connections());
-    let on_the_first = simulator.all_requests().iter().filter(|request| request.connection == 0).count();
-    assert!(on_the_first > 1);
+    let requests = simulator.all_requests();
+    assert_eq!((requests.len(), simulator.connections()), (12, 1));
+    assert!(requests.iter().all(|request| request.connection == 0));
 }
 
 #[tokio::test]
@@ -109,16 +130,92 @@ async fn a_client_that_closes_while_requests_are_queued_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_after_more_than_can_be_kept_is_noticed() {
+    let simulator = Simulator::start().await.unwrap();
+    let mut stream = connect(&simulator).await;
+    let all = request("m!stall", "") + &"x".repeat(1 << 20);
+    within(stream.write_all(all.as_bytes())).await.unwrap();
+    within(simulator.wait_received("m!stall", 1)).await;
+    drop(stream);
+    within(simulator.wait_idle()).await;
+    assert_eq!(simulator.requests("m!stall")[0].ended, Ended::Disconnected);
+    within(simulator.wait_until(|simulator| simulator.open_connections() == 0)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_more_than_can_be_kept_gets_its_answer_and_no_other() {
+    let simulator = Simulator::start().await.unwrap();
+    let mut stream = connect(&simulator).await;
+    // The second request lies wholly within what is not kept.
+    let first = request("m!text=first!delay=500ms", "");
+    let all = first + &" ".repeat(4 << 20) + &request("m", "");
+    within(stream.write_all(all.as_bytes())).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("first"), "{answer}");
+    assert_eq!(simulator.received_total(), 1);
+}
+
+#[tokio::test]
+async fn a_request_for_a_head_gets_no_body() {
+    let simulator = Simulator::start().await.unwrap();
+    let mut stream = connect(&simulator).await;
+    let head = "HEAD /v1/models HTTP/1.1\r\n\r\nHEAD /nowhere HTTP/1.1\r\nconnection: close\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let answers = read_to_end(&mut stream).await;
+    let (first, second) = answers.split_once("\r\n\r\n").unwrap();
+    assert!(first.starts_with("HTTP/1.1 405 ") && first.contains("content-length: "), "{answers}");
+    assert!(second.starts_with("HTTP/1.1 404 ") && second.ends_with("\r\n\r\n"), "{answers}");
+    assert_eq!(second.matches("\r\n\r\n").count(), 1, "{answers}");
+}
+
+const CHUNKED: &str = "POST /v1/chat/completions HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
+
+#[tokio::test]
+async fn a_body_of_the_smallest_chunks_is_read() {
+    let simulator = Simulator::start().await.unwrap();
+    let mut stream = connect(&simulator).await;
+    let mut body = body(Wire::OpenAi, "m", false);
+    body["padding"] = "x".repeat(2 << 20).into();
+    let mut all = CHUNKED.as_bytes().to_vec();
+    for byte in body.to_string().bytes() {
+        all.extend_from_slice(b"1\r\n");
+        all.push(byte);
+        all.extend_from_slice(b"\r\n");
+    }
+    all.extend_from_slice(b"0\r\n\r\n");
+    within(stream.write_all(&all)).await.unwrap();
+    assert!(read_answer(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+    assert_eq!(simulator.requests("m")[0].body, body);
+}
+
+#[tokio::test]
+async fn the_framing_of_a_chunked_body_is_bounded() {
+    let simulator = Simulator::start().await.unwrap();
+    let tiny = "1\r\nx\r\n".repeat(3_500_000);
+    let extended = format!("1;{}\r\nx\r\n", "e".repeat(50_000)).repeat(400);
+    let trailers = format!("0\r\n{}", format!("x: {}\r\n", "t".repeat(50_000)).repeat(400));
+    for body in [tiny, extended, trailers] {
+        let mut stream = connect(&simulator).await;
+        stream.write_all(CHUNKED.as_bytes()).await.unwrap();
+        within(stream.write_all(body.as_bytes())).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("chunks"), "{answer}");
+    }
+    assert_eq!(simulator.received_total(), 0);
+}
+
+#[tokio::test]
 async fn a_chunked_request_body_is_read() {
     let simulator = Simulator::start().await.unwrap();
     let mut stream = connect(&simulator).await;
     let body = body(Wire::OpenAi, "m", false).to_string();
     let (first, second) = body.split_at(10);
-    let head = "POST /v1/chat/completions HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunks =
         format!("{:x}\r\n{first}\r\n{:X};ext=1\r\n{second}\r\n0\r\nx-trailer: 1\r\n\r\n", 10, second.len());
     stream
-        .write_all(format!("{head}{chunks}{}", request("n", "connection: close\r\n")).as_bytes())
+        .write_all(format!("{CHUNKED}{chunks}{}", request("n", "connection: close\r\n")).as_bytes())
         .await
         .unwrap();
     read_to_end(&mut stream).await;

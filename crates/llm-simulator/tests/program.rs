@@ -6,10 +6,21 @@ mod common;
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use llm_simulator::Wire;
+
+/// Ends the program with the test, however that ends.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[test]
 fn the_program_prints_its_url_and_refuses_to_be_reached_from_outside() {
@@ -21,9 +32,9 @@ fn the_program_prints_its_url_and_refuses_to_be_reached_from_outside() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("unknown directive `explode`"));
 
-    let mut child = program().args(["--on", "m=status=418"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Killed(program().args(["--on", "m=status=418"]).stdout(Stdio::piped()).spawn().unwrap());
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim_end().strip_prefix("http://").expect("a base URL");
     let mut stream = TcpStream::connect(address).unwrap();
     let body = common::body(Wire::OpenAi, "m", false).to_string();
@@ -31,7 +42,5 @@ fn the_program_prints_its_url_and_refuses_to_be_reached_from_outside() {
     write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
     assert!(answer.starts_with("HTTP/1.1 418 "), "{answer}");
 }

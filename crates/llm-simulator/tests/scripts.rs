@@ -37,6 +37,21 @@ async fn the_successive_requests_of_a_model_follow_its_script() {
 }
 
 #[tokio::test]
+async fn what_the_vendor_would_refuse_takes_no_step_of_a_script() {
+    let simulator = Simulator::start().await.unwrap();
+    let asker = Asker::new(&simulator);
+    simulator.script("m", [Behaviour::status(529), Behaviour::default()]);
+    let refused = [("POST", "/v1/messages", 400), ("POST", "/v1/nowhere", 404), ("PUT", "/v1/messages", 405)];
+    for (method, path, status) in refused {
+        let url = format!("{}{path}", simulator.base_url());
+        let request = asker.client.request(method.parse().unwrap(), url).body("{\"model\": \"m\"}");
+        assert_eq!(within(request.send()).await.unwrap().status(), status, "{method} {path}");
+    }
+    assert_eq!(simulator.received("m"), 3);
+    assert_eq!(statuses(&asker, "m", 2).await, [529, 200]);
+}
+
+#[tokio::test]
 async fn requests_are_remembered_without_showing_credentials() {
     let simulator = Simulator::start().await.unwrap();
     let asker = Asker::new(&simulator);

@@ -56,6 +56,8 @@ async fn an_openai_stream() {
     assert!(
         data.iter().all(|chunk| chunk["object"] == "chat.completion.chunk" && chunk["id"] == data[0]["id"])
     );
+    // Their lengths do not tell the length of the text.
+    assert!(data.iter().all(|chunk| !chunk["obfuscation"].as_str().unwrap().is_empty()));
     let usages: Vec<bool> = data.iter().map(|chunk| chunk["usage"].is_object()).collect();
     assert_eq!(usages, [false, false, false, false, false, true]);
     assert_eq!(data[5]["usage"]["total_tokens"], 45);
@@ -103,6 +105,7 @@ async fn an_anthropic_stream() {
     for ((name, _), data) in seen.events().iter().zip(&data) {
         assert_eq!(data["type"], name.as_str());
     }
+    assert!(seen.text().lines().any(|line| line.ends_with("  }")), "events are padded");
     let start = &data[0]["message"];
     assert_eq!((&start["content"], &start["usage"]["output_tokens"]), (&json!([]), &json!(1)));
     let rest: Vec<Value> = data[1..].to_vec();
@@ -112,12 +115,12 @@ async fn an_anthropic_stream() {
     let thinking = json!({"type": "thinking", "thinking": "", "signature": ""});
     let expected = [
         start(0, thinking),
+        json!({"type": "ping"}),
         delta(0, json!({"type": "thinking_delta", "thinking": "Hm"})),
         delta(0, json!({"type": "thinking_delta", "thinking": " so"})),
-        delta(0, json!({"type": "signature_delta", "signature": rest[3]["delta"]["signature"]})),
+        delta(0, json!({"type": "signature_delta", "signature": rest[4]["delta"]["signature"]})),
         json!({"type": "content_block_stop", "index": 0}),
         start(1, json!({"type": "text", "text": ""})),
-        json!({"type": "ping"}),
         delta(1, json!({"type": "text_delta", "text": "Hello"})),
         delta(1, json!({"type": "text_delta", "text": " there"})),
         json!({"type": "content_block_stop", "index": 1}),
@@ -200,6 +203,24 @@ async fn request_ids_are_unique() {
 }
 
 #[tokio::test]
+async fn hints_about_rate_limits_come_with_what_succeeds_only() {
+    let simulator = Simulator::start().await.unwrap();
+    let asker = Asker::new(&simulator);
+    for stream in [false, true] {
+        let seen = asker.ask(Wire::OpenAi, "m", stream).await;
+        assert_eq!(seen.header("x-ratelimit-remaining-requests"), "4999");
+        assert_eq!(seen.header("x-ratelimit-reset-requests"), "12ms");
+        let seen = asker.ask(Wire::Anthropic, "m", stream).await;
+        let reset = seen.header("anthropic-ratelimit-requests-reset");
+        assert!(reset.starts_with("20") && reset.ends_with('Z') && reset.len() == 20, "{reset}");
+        for wire in WIRES {
+            let seen = asker.ask(wire, "m!status=429", stream).await;
+            assert!(seen.headers.keys().all(|name| !name.as_str().contains("ratelimit")));
+        }
+    }
+}
+
+#[tokio::test]
 async fn models_are_listed_in_the_words_of_the_vendor_and_can_fail() {
     let simulator = Simulator::start().await.unwrap();
     simulator.on("b", Behaviour::default());
@@ -214,10 +235,13 @@ async fn models_are_listed_in_the_words_of_the_vendor_and_can_fail() {
     let get = || client.get(&url).header("anthropic-version", "2023-06-01");
     let anthropic = read(within(get().send()).await.unwrap()).await.json();
     assert_eq!((&anthropic["data"][1]["id"], &anthropic["last_id"]), (&json!("b"), &json!("b")));
+    simulator.otherwise(Behaviour::status(500));
+    let seen = read(within(get().send()).await.unwrap()).await;
+    assert_eq!(seen.status, 200, "what all models get is not what the list of them gets");
     simulator.on(Simulator::MODELS, Behaviour::status(401));
     let seen = read(within(get().send()).await.unwrap()).await;
     assert_eq!((seen.status, &seen.json()["error"]["type"]), (401, &json!("authentication_error")));
-    assert_eq!(simulator.received(Simulator::MODELS), 3);
+    assert_eq!(simulator.received(Simulator::MODELS), 4);
 }
 
 #[tokio::test]

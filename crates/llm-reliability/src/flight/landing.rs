@@ -31,29 +31,31 @@ impl Flight {
     }
 
     fn finished(&mut self) -> Attempt {
+        if let Some(error) = self.withheld() {
+            return self.failed(error.into());
+        }
         let (response, told) = self.take_answer();
-        let outcome = match response {
-            answer if !answer.is_empty() => Outcome::Success(answer),
-            Response { refusal: Some(_), .. } => {
-                self.failed(Error::new(ErrorKind::Refusal, "the model declined to answer"))
-            }
-            Response { finish_reason: FinishReason::ContentFilter, .. } => {
-                self.failed(Error::new(ErrorKind::ContentFilter, "a filter held the answer back"))
-            }
-            Response { finish_reason, .. } => Outcome::Empty { finish_reason },
+        let outcome = if response.is_empty() {
+            Outcome::Empty { finish_reason: response.finish_reason }
+        } else {
+            Outcome::Success(response)
         };
         self.land(outcome, told)
     }
 
     /// It ends without an answer.
     pub(crate) fn fail(mut self, cause: Cause) -> Attempt {
+        self.failed(cause)
+    }
+
+    fn failed(&mut self, cause: Cause) -> Attempt {
         let (partial, told) = self.take_answer();
         let outcome = match cause {
             Cause::Preempted(outcome) => *outcome,
             Cause::Error(error) if self.handed_out => {
                 Outcome::Interrupted { error: self.named(error), partial }
             }
-            Cause::Error(error) => self.failed(error),
+            Cause::Error(error) => self.failure(error),
         };
         self.land(outcome, told)
     }
@@ -82,7 +84,7 @@ impl Flight {
         (response, told)
     }
 
-    fn failed(&self, error: Error) -> Outcome {
+    fn failure(&self, error: Error) -> Outcome {
         let error = self.named(error);
         match error.category() {
             Category::Backpressure => Outcome::DeferredBackpressure(error),

@@ -1,5 +1,7 @@
 //! Anthropic messages.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use serde_json::Value;
 
 use super::{Call, Codec, Events, Reply, field_model, has_messages, is_streamed, nullable, quoted};
@@ -9,6 +11,9 @@ use crate::{
 };
 
 pub(crate) struct Anthropic;
+
+/// Seconds until the limits of a successful request are reset.
+const RESET: u64 = 59;
 
 const PING: &str = "event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
@@ -35,10 +40,20 @@ impl Codec for Anthropic {
         format!("msg_{unique}")
     }
 
-    fn headers(&self, status: u16) -> Vec<(&'static str, &'static str)> {
+    fn headers(&self, status: u16, now: u64) -> Vec<(&'static str, String)> {
         match status {
+            200..300 => {
+                let reset = UNIX_EPOCH + Duration::from_secs(now.saturating_add(RESET));
+                let reset = humantime::format_rfc3339_seconds(reset).to_string();
+                vec![
+                    ("anthropic-ratelimit-requests-limit", "4000".to_owned()),
+                    ("anthropic-ratelimit-requests-remaining", "3999".to_owned()),
+                    ("anthropic-ratelimit-requests-reset", reset.clone()),
+                    ("anthropic-ratelimit-tokens-reset", reset),
+                ]
+            }
             408 | 409 | 429 => vec![],
-            400..500 => vec![("x-should-retry", "false")],
+            400..500 => vec![("x-should-retry", "false".to_owned())],
             _ => vec![],
         }
     }
@@ -62,23 +77,23 @@ impl Codec for Anthropic {
         // The counts of the output grow; the first ones are those of the first token.
         let first = answer.usage().map(|usage| Usage { output_tokens: usage.output_tokens.min(1), ..usage });
         let start = format!(r#"{{"type":"message_start","message":{}}}"#, message(reply, "", "null", first));
-        let opening = vec![event("message_start", &start)];
-
+        // A block is started as soon as it is clear what comes, before there is any of it.
+        let mut opening = vec![event("message_start", &start)];
+        let index = text_index(reply);
+        let text_start =
+            (!answer.text.is_empty()).then(|| block_start(index, r#"{"type":"text","text":""}"#));
         let mut reasoning: Vec<String> = answer.reasoning.iter().map(|text| thinking_delta(text)).collect();
-        if let Some(first) = reasoning.first_mut() {
-            first.insert_str(0, &block_start(0, r#"{"type":"thinking","thinking":"","signature":""}"#));
-        }
         if let Some(last) = reasoning.last_mut() {
+            opening.push(block_start(0, r#"{"type":"thinking","thinking":"","signature":""}"#));
             let signature = format!(r#"{{"type":"signature_delta","signature":"{SIGNATURE}"}}"#);
             last.push_str(&block_delta(0, &signature));
             last.push_str(&block_stop(0));
+            last.extend(text_start);
+        } else {
+            opening.extend(text_start);
         }
-
-        let index = text_index(reply);
-        let mut text: Vec<String> = answer.text.iter().map(|text| self.delta(reply, text)).collect();
-        if let Some(first) = text.first_mut() {
-            first.insert_str(0, &(block_start(index, r#"{"type":"text","text":""}"#) + PING));
-        }
+        opening.push(PING.to_owned());
+        let text: Vec<String> = answer.text.iter().map(|text| self.delta(reply, text)).collect();
 
         let mut finish = Vec::new();
         if !text.is_empty() {
@@ -126,7 +141,7 @@ impl Codec for Anthropic {
     }
 
     fn error_event(&self, envelope: &str) -> String {
-        event("error", envelope)
+        named("error", envelope)
     }
 
     fn models(&self, models: &[String]) -> String {
@@ -149,8 +164,14 @@ impl Codec for Anthropic {
     }
 }
 
-fn event(name: &str, data: &str) -> String {
+fn named(name: &str, data: &str) -> String {
     format!("event: {name}\ndata: {data}\n\n")
+}
+
+/// An event as the vendor pads it: with spaces before the last brace.
+fn event(name: &str, data: &str) -> String {
+    let unclosed = data.strip_suffix('}').unwrap_or(data);
+    named(name, &format!("{unclosed}{:width$}}}", "", width = data.len() % 14 + 1))
 }
 
 /// The message itself, complete or as it is when it starts.

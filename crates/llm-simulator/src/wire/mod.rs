@@ -113,8 +113,9 @@ pub(crate) trait Codec: Sync {
     /// The id of the answer.
     fn answer_id(&self, unique: &str) -> String;
 
-    /// Further headers that the vendor sends with this status.
-    fn headers(&self, status: u16) -> Vec<(&'static str, &'static str)>;
+    /// Further headers that the vendor sends with this status, `now` in seconds since 1970. A success carries its
+    /// hints about rate limits, which a client must not take for a request to wait.
+    fn headers(&self, status: u16, now: u64) -> Vec<(&'static str, String)>;
 
     /// The body of an answer that is not streamed.
     fn body(&self, reply: &Reply<'_>) -> String;

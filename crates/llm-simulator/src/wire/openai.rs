@@ -28,8 +28,19 @@ impl Codec for OpenAi {
         format!("chatcmpl-{unique}")
     }
 
-    fn headers(&self, _status: u16) -> Vec<(&'static str, &'static str)> {
-        vec![("openai-version", "2020-10-01"), ("openai-processing-ms", "12")]
+    fn headers(&self, status: u16, _now: u64) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("openai-version", "2020-10-01"), ("openai-processing-ms", "12")];
+        if (200..300).contains(&status) {
+            headers.extend([
+                ("x-ratelimit-limit-requests", "5000"),
+                ("x-ratelimit-limit-tokens", "4000000"),
+                ("x-ratelimit-remaining-requests", "4999"),
+                ("x-ratelimit-remaining-tokens", "3999993"),
+                ("x-ratelimit-reset-requests", "12ms"),
+                ("x-ratelimit-reset-tokens", "17.399999999s"),
+            ]);
+        }
+        headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
     }
 
     fn body(&self, reply: &Reply<'_>) -> String {
@@ -90,7 +101,8 @@ impl Codec for OpenAi {
     }
 
     fn error(&self, status: u16, words: &ErrorWords, model: &str, _request_id: &str) -> String {
-        let (kind, code, message) = usual(status, model);
+        let no_money = [&words.kind, &words.code].into_iter().flatten().any(|word| is_billing(word));
+        let (kind, code, message) = if no_money { no_quota() } else { usual(status, model) };
         format!(
             "{{\n  \"error\": {{\n    \"message\": {message},\n    \"type\": {kind},\n    \"param\": null,\n    \"code\": {code}\n  }}\n}}\n",
             message = quoted(words.message.as_deref().unwrap_or(&message)),
@@ -129,11 +141,18 @@ fn chunk(reply: &Reply<'_>, delta: &str, finish: Option<&str>) -> String {
 
 fn event(reply: &Reply<'_>, choices: &str, usage: &str) -> String {
     format!(
-        "data: {{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":{model},\"service_tier\":\"default\",\"system_fingerprint\":null,\"choices\":{choices}{usage}}}\n\n",
+        "data: {{\"id\":{id},\"object\":\"chat.completion.chunk\",\"created\":{created},\"model\":{model},\"service_tier\":\"default\",\"system_fingerprint\":null,\"choices\":{choices}{usage},\"obfuscation\":\"{noise}\"}}\n\n",
         id = quoted(reply.id),
         created = reply.created,
         model = quoted(reply.model),
+        noise = noise(choices.len()),
     )
+}
+
+/// Random letters of random length, by which the length of an event does not tell that of its text.
+fn noise(seed: usize) -> &'static str {
+    const NOISE: &str = "QPBHOsPReTzzmLcRNwCse9";
+    NOISE.get(seed % 13..seed % 13 + seed % 7 + 1).unwrap_or_default()
 }
 
 fn counts(usage: Usage) -> String {
@@ -158,6 +177,16 @@ fn finish_reason(finish: &Finish) -> &str {
     }
 }
 
+fn is_billing(word: &str) -> bool {
+    matches!(word, "insufficient_quota" | "credit_balance_exhausted")
+}
+
+/// Type, code and message of a 429 that no waiting ends.
+fn no_quota() -> (&'static str, Option<&'static str>, String) {
+    let message = "You exceeded your current quota, please check your plan and billing details.";
+    ("insufficient_quota", Some("insufficient_quota"), message.to_owned())
+}
+
 /// Type, code and message that OpenAI sends with a status.
 fn usual(status: u16, model: &str) -> (&'static str, Option<&'static str>, String) {
     let (kind, code, message) = match status {
@@ -166,7 +195,8 @@ fn usual(status: u16, model: &str) -> (&'static str, Option<&'static str>, Strin
             Some("invalid_api_key"),
             "Incorrect API key provided: sk-*****simulated.",
         ),
-        402 => ("insufficient_quota", Some("credit_balance_exhausted"), "Your credit balance is exhausted."),
+        // OpenAI itself says so with 429; this is how compatible hosts say it.
+        402 => ("unknown_error", Some("invalid_request_error"), "Insufficient Balance"),
         403 => (
             "request_forbidden",
             Some("unsupported_country_region_territory"),
