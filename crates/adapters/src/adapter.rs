@@ -1,16 +1,19 @@
 //! An adapter: a vendor's codec over the HTTP core.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use llm_protocol::{
-    Capabilities, Error, EventStream, HealthStatus, ModelAdapter, Progress, Request, Response, Scrubber,
-    Stage, StreamingModelAdapter,
+    Capabilities, Error, EventStream, HealthState, HealthStatus, ModelAdapter, Progress, Request, Response,
+    Scrubber, Stage, StreamEvent, StreamingModelAdapter,
 };
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
+use serde::de::IgnoredAny;
 use tokio::time::Instant;
 
 use crate::base_url;
@@ -25,8 +28,9 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// One model of one vendor over HTTP. Cloning is cheap.
 ///
-/// Made by `OpenAi::builder` or `Anthropic::builder`. Needs a tokio runtime. It keeps no clock but the one for connecting; dropping a call ends its request, closes the
-/// connection (on HTTP/2 resets the stream), and leaks nothing.
+/// Made by `OpenAi::builder` or `Anthropic::builder`. Needs a tokio runtime. It keeps no clock for calls but the one
+/// for connecting; dropping a call ends its request, closes the connection (on HTTP/2 resets the stream), and leaks
+/// nothing.
 pub struct Adapter<V> {
     shared: Arc<Shared<V>>,
 }
@@ -74,23 +78,36 @@ impl<V: Vendor> ModelAdapter for Adapter<V> {
     }
 
     async fn generate(&self, request: &Request, progress: &Progress) -> Result<Response, Error> {
-        let head = self.shared.ask(request, false, progress).await?;
-        self.shared.whole(head).await
+        let answer = async { self.shared.whole(self.shared.ask(request, false, progress).await?).await };
+        answer.await.map_err(|error| error.without_quotations_of(request))
     }
 
+    /// Asks for the list of models. Whether it names this one is not looked at: proxies and gateways serve models
+    /// that they list by other names, or not at all.
     async fn health_check(&self) -> HealthStatus {
         let start = Instant::now();
         let result = self.shared.health().await;
-        HealthStatus::new(Arc::clone(&self.shared.key), start.elapsed(), result)
+        // Some hosts have no such list, and serve their models all the same.
+        let no_list = result.as_ref().is_err_and(|error| matches!(error.status(), Some(404 | 405)));
+        let mut status = HealthStatus::new(Arc::clone(&self.shared.key), start.elapsed(), result);
+        if no_list {
+            status.state = HealthState::Unknown;
+        }
+        status
     }
 }
 
 #[async_trait]
 impl<V: Vendor> StreamingModelAdapter for Adapter<V> {
     async fn stream(&self, request: &Request, progress: &Progress) -> Result<EventStream, Error> {
-        let head = self.shared.ask(request, true, progress).await?;
-        let shape = Shape::of(head.headers()).map_err(|failure| self.shared.explain(failure, &head))?;
-        Ok(stream::open(Arc::clone(&self.shared), head, shape))
+        let opened = async {
+            let head = self.shared.ask(request, true, progress).await?;
+            let shape = Shape::of(head.headers()).map_err(|failure| self.shared.explain(failure, &head))?;
+            Ok(stream::open(Arc::clone(&self.shared), head, shape))
+        };
+        let events = opened.await.map_err(|error: Error| error.without_quotations_of(request))?;
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::pin(events.map(move |event| event.map(|event| shared.presentable(event)))))
     }
 }
 
@@ -166,8 +183,21 @@ impl<V: Vendor> Shared<V> {
         let body = Reader::new(head, self.max_response_bytes).collect(&self.scrubber).await;
         let body = body.map_err(|error| self.during(error, id.as_deref()))?;
         let mut response = self.vendor.decode(&body).map_err(|failure| self.name(failure, id.as_deref()))?;
-        response.request_id = id.or(response.request_id);
+        response.request_id = id.or(response.request_id).map(|id| self.scrubber.scrub(&id));
+        response.model_id = response.model_id.map(|id| self.scrubber.scrub(&id));
         Ok(response)
+    }
+
+    /// The event as reports may keep it: a host can put anything of any length into names and ids.
+    fn presentable(&self, event: StreamEvent) -> StreamEvent {
+        match event {
+            StreamEvent::Started(mut started) => {
+                started.request_id = started.request_id.map(|id| self.scrubber.scrub(&id));
+                started.model_id = started.model_id.map(|id| self.scrubber.scrub(&id));
+                StreamEvent::Started(started)
+            }
+            content => content,
+        }
     }
 
     /// The error of a connection that broke during an answer.
@@ -189,19 +219,30 @@ impl<V: Vendor> Shared<V> {
         let id = request_id(head.headers()).map(str::to_owned);
         let body = Reader::new(head, self.max_response_bytes).collect(&self.scrubber).await;
         let body = body.map_err(|error| self.during(error, id.as_deref()))?;
-        // A page where JSON should be comes from something else than the provider: a portal, a proxy.
-        match serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.name(Failure::not_json("the list of models", &error), id.as_deref())),
-        }
+        let failure = match serde_json::from_slice::<IgnoredAny>(&body) {
+            // A page where JSON should be comes from something else than the provider: a portal, a proxy.
+            Err(error) => Failure::not_json("the list of models", &error),
+            Ok(_) if holds_error(&body) => match self.vendor.decode(&body) {
+                Err(failure) => failure,
+                Ok(_) => Failure::protocol("an error instead of the list of models"),
+            },
+            Ok(_) => return Ok(()),
+        };
+        Err(self.name(failure, id.as_deref()))
     }
 }
 
-/// The provider's id of the request: `x-request-id` (OpenAI and most others) or `request-id` (Anthropic).
+/// Whether the JSON is an object with an error in it.
+fn holds_error(json: &[u8]) -> bool {
+    let members = serde_json::from_slice::<HashMap<String, Option<IgnoredAny>>>(json);
+    members.is_ok_and(|members| matches!(members.get("error"), Some(Some(_))))
+}
+
+/// The provider's id of the request: `x-request-id` (OpenAI and most others) or `request-id` (Anthropic). As it came:
+/// whatever leaves the adapter goes through the scrubber, which also cuts it.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    http::header(headers, "x-request-id")
-        .or_else(|| http::header(headers, "request-id"))
-        .filter(|id| !id.is_empty())
+    let ids = ["x-request-id", "request-id"].into_iter().filter_map(|name| http::header(headers, name));
+    ids.into_iter().find(|id| !id.is_empty())
 }
 
 impl<V> Clone for Adapter<V> {

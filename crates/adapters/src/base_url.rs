@@ -1,7 +1,9 @@
 //! Base URLs: which are accepted, and how paths are joined to them.
 
-use reqwest::Url;
 use std::net::{Ipv4Addr, Ipv6Addr};
+
+use llm_protocol::Secret;
+use reqwest::Url;
 
 use crate::builder::BuildError;
 
@@ -37,6 +39,16 @@ pub(crate) fn join(base: &Url, path: &[&str]) -> Url {
         segments.pop_if_empty().extend(path);
     }
     url
+}
+
+/// What the query holds, as it stands there and decoded: any of it may be a key.
+pub(crate) fn secrets(url: &Url) -> Vec<Secret> {
+    let parts = url.query().unwrap_or_default().split('&');
+    let plain = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value).to_owned());
+    // A part without a value may be the key itself.
+    let decoded =
+        url.query_pairs().map(|(name, value)| if value.is_empty() { name } else { value }.into_owned());
+    plain.chain(decoded).map(Secret::from).collect()
 }
 
 /// The URL as it may be shown: queries can hold keys.
@@ -104,6 +116,13 @@ mod tests {
         }
         assert!(matches!(parse("https://u:p@h", true), Err(BuildError::UserInfo)));
         assert!(matches!(parse("https://:p@h", true), Err(BuildError::UserInfo)));
+    }
+
+    #[test]
+    fn values_of_queries_are_secrets() {
+        let url = parse("https://h/v1?api-version=2024&key=a%2Fb&c%20d", false).unwrap();
+        let secrets: Vec<_> = secrets(&url).iter().map(|secret| secret.expose().to_owned()).collect();
+        assert_eq!(secrets, ["2024", "a%2Fb", "c%20d", "2024", "a/b", "c d"]);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use llm_protocol::{Scrubber, Secret};
-use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::adapter::{Adapter, Shared};
@@ -63,7 +62,8 @@ impl<V: Vendor> Builder<V> {
     }
 
     /// Where the API is: what the vendor's own SDK calls its base URL. OpenAI's ends in `/v1`, Anthropic's does not;
-    /// a trailing slash makes no difference, and a query is kept. It must be https, or http on the loopback.
+    /// a trailing slash makes no difference, and a query is kept, its values handled like credentials. It must be https,
+    /// or http on the loopback.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -134,12 +134,17 @@ impl<V: Vendor> Builder<V> {
             return Err(BuildError::NoModel);
         }
         let base = base_url::parse(self.base_url.as_deref().unwrap_or(V::BASE_URL), self.allow_plain_http)?;
+        let headers = headers(&self.vendor, self.api_key.as_ref(), &self.headers)?;
         let http = match self.http_client {
             Some(client) => client,
-            None => own_client(&base)?,
+            None => HttpClient::new()?,
         };
-        let headers = headers(&self.vendor, self.api_key.as_ref(), &self.headers)?;
-        let secrets = self.api_key.into_iter().chain(self.headers.into_iter().map(|(_, value)| value));
+        // Better said now than in every call.
+        if base.scheme() == "https" && !http.may_have_tls() {
+            return Err(BuildError::NoTls);
+        }
+        let secrets = self.headers.into_iter().map(|(_, value)| value);
+        let secrets = secrets.chain(self.api_key).chain(base_url::secrets(&base));
         let provider = self.provider.unwrap_or_else(|| V::PROVIDER.to_owned());
         let key = self.key.unwrap_or_else(|| format!("{provider}:{}", self.model));
         Ok(Adapter::new(Shared {
@@ -171,14 +176,6 @@ impl<V: fmt::Debug> fmt::Debug for Builder<V> {
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
-}
-
-/// A client of the adapter's own. It cannot speak https without a TLS feature: better said now than in every call.
-fn own_client(base: &Url) -> Result<HttpClient, BuildError> {
-    if base.scheme() == "https" && !cfg!(any(feature = "rustls", feature = "native-tls")) {
-        return Err(BuildError::NoTls);
-    }
-    HttpClient::new()
 }
 
 fn headers(
@@ -229,10 +226,28 @@ pub enum BuildError {
     /// The name or the value of this header cannot be sent.
     #[error("the header {0:?} cannot be sent as it is")]
     Header(String),
-    /// The base URL is https, and this build has no TLS.
-    #[error("this build has no TLS: enable the feature `rustls` or `native-tls`, or give an HTTP client")]
+    /// The base URL is https, and the HTTP client is one that this crate made without TLS.
+    #[error(
+        "this build has no TLS: enable the feature `rustls` or `native-tls`, or give a `reqwest::Client` that has it"
+    )]
     NoTls,
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be made")]
     Client(#[source] Arc<reqwest::Error>),
+}
+
+#[cfg(all(test, feature = "openai"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_header_is_marked_sensitive() {
+        let key = Secret::from("marmalade");
+        let further = [("x-a".to_owned(), Secret::from("marmalade"))];
+        let vendor = crate::OpenAi::builder("m").vendor;
+        let headers = headers(&vendor, Some(&key), &further).unwrap();
+        assert_eq!(headers.len(), 2);
+        assert!(headers.values().all(HeaderValue::is_sensitive));
+        assert!(!format!("{headers:?}").contains("marmalade"));
+    }
 }

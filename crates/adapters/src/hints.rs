@@ -16,7 +16,7 @@ const EPOCH_DIGITS: usize = 10;
 
 /// How long the provider asks to be left alone, by a failure's headers and the hint in its body. The most exact hint
 /// wins: `retry-after-ms`, `retry-after` in seconds or as a date, the body, and on a 429 the headers that say when
-/// the exhausted limits are full again. What makes no sense is passed over.
+/// the exhausted limits are full again (see [`reset`]). What makes no sense is passed over.
 pub(crate) fn retry_after(
     headers: &HeaderMap,
     body: Option<Duration>,
@@ -41,12 +41,11 @@ pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
     }
 }
 
-/// Decimal digits with an optional fraction, in units of which `per_second` make a second. Signs, `nan`, `inf` and
-/// anything else are refused; it is never more than [`LONGEST`].
+/// A decimal number, with an exponent where JSON wrote one, in units of which `per_second` make a second. Signs,
+/// `nan`, `inf` and anything else are refused; it is never more than [`LONGEST`].
 pub(crate) fn number(text: &str, per_second: f64) -> Option<Duration> {
-    let plain = text.starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let value = plain.then(|| text.parse::<f64>().ok()).flatten()?;
+    // Behind a digit nothing parses but the rest of a number.
+    let value = text.starts_with(|c: char| c.is_ascii_digit()).then(|| text.parse::<f64>().ok()).flatten()?;
     Some(Duration::try_from_secs_f64(value / per_second).map_or(LONGEST, |delay| delay.min(LONGEST)))
 }
 
@@ -56,8 +55,13 @@ fn date(text: &str, now: SystemTime) -> Option<Duration> {
     Some(at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST))
 }
 
-/// When the limit that was hit is full again: the latest of those that have nothing left, or of all where nobody
-/// says what is left. These headers come with every answer, so they mean something on a 429 only.
+/// When the limits that were hit are full again. These headers come with every answer, so they mean something on a
+/// 429 only, and they say when a limit is full again rather than when there is room for one more request:
+///
+/// - Where something says what is left, only limits with nothing left count, and of those the one that takes longest.
+///   If all have some left, the request was larger than that, or another limit was hit: no hint.
+/// - Where nothing says what is left, it is the shortest: any of them may be meant, and one that is hardly touched
+///   can take hours to be full to the brim.
 fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let limits = || {
         let open_ai = ["requests", "tokens"].map(|what| {
@@ -72,9 +76,16 @@ fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         });
         open_ai.into_iter().chain(anthropic)
     };
-    let used_up =
-        limits().filter(|(left, _)| left.is_some_and(|left| number(left, 1.0) == Some(Duration::ZERO)));
-    used_up.filter_map(|(_, reset)| reset).max().or_else(|| limits().filter_map(|(_, reset)| reset).max())
+    let left = || limits().map(|(left, reset)| (left.and_then(amount), reset));
+    if left().all(|(left, _)| left.is_none()) {
+        return left().filter_map(|(_, reset)| reset).min();
+    }
+    left().filter(|(left, _)| left.is_some_and(|left| left <= 0.0)).filter_map(|(_, reset)| reset).max()
+}
+
+/// What is left of a limit; some hosts count below zero.
+fn amount(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|amount: &f64| amount.is_finite())
 }
 
 /// A span as OpenAI writes it: `12ms`, `17.399999999s`, `20m52.666s`, `1h2m3s`; Azure sends bare seconds.

@@ -27,8 +27,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 ///
 /// The proxies of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`) are used, but never for the
 /// loopback. It never retries and never follows redirects, since strategies must see every request that a provider receives,
-/// and it has no timeout but the one for connecting, since strategies hold the clocks. Use it within the runtime
-/// that first used it: connections belong to their runtime.
+/// and it has no timeout for calls but the one for connecting, since strategies hold the clocks. Connections are another
+/// matter: one whose other end shows no sign of life for half a minute is given up (by HTTP/2 pings, and on Linux by
+/// TCP, which waits so long for bytes to be acknowledged). Use it within the runtime that first used it: connections
+/// belong to their runtime.
 ///
 /// ```
 /// use llm_adapters::HttpClient;
@@ -37,7 +39,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// # Ok::<(), llm_adapters::BuildError>(())
 /// ```
 #[derive(Clone)]
-pub struct HttpClient(reqwest::Client);
+pub struct HttpClient {
+    inner: reqwest::Client,
+    /// Made here, and so without TLS in a build without TLS.
+    ours: bool,
+}
 
 impl HttpClient {
     /// A client that gives up connecting after ten seconds.
@@ -64,12 +70,22 @@ impl HttpClient {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE);
+        // Named, because reqwest itself takes the platform's library as soon as anybody in the build enables it.
+        #[cfg(feature = "rustls")]
+        let settings = settings.tls_backend_rustls();
         let settings = proxy::from_environment(settings, |name| std::env::var(name).ok());
-        further(settings).build().map(Self).map_err(|error| BuildError::Client(Arc::new(error.without_url())))
+        let inner = further(settings).build();
+        let inner = inner.map_err(|error| BuildError::Client(Arc::new(error.without_url())))?;
+        Ok(Self { inner, ours: true })
     }
 
     pub(crate) fn inner(&self) -> &reqwest::Client {
-        &self.0
+        &self.inner
+    }
+
+    /// Nobody can tell of a client that the user made.
+    pub(crate) fn may_have_tls(&self) -> bool {
+        !self.ours || cfg!(any(feature = "rustls", feature = "native-tls"))
     }
 }
 
@@ -77,7 +93,7 @@ impl HttpClient {
 /// [`HttpClient`] for the reasons.
 impl From<reqwest::Client> for HttpClient {
     fn from(client: reqwest::Client) -> Self {
-        Self(client)
+        Self { inner: client, ours: false }
     }
 }
 
@@ -85,5 +101,22 @@ impl From<reqwest::Client> for HttpClient {
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClient").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No host can be relied on to keep a test waiting for ten seconds, and no test should.
+    #[test]
+    fn connecting_ends_without_a_word_from_the_user() {
+        let mut told = String::new();
+        HttpClient::configure(|http| {
+            told = format!("{http:?}");
+            http
+        })
+        .unwrap();
+        assert!(told.contains("connect_timeout: 10s"), "{told}");
     }
 }

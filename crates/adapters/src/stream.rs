@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use llm_protocol::{Error, EventStream, Started, StreamEvent};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -14,8 +15,11 @@ use crate::http::{Reader, header};
 use crate::sse;
 use crate::vendor::{Decode, Flow, Vendor};
 
+mod lead;
 #[cfg(test)]
 mod tests;
+
+use lead::Lead;
 
 /// In which form an answer to a streaming request comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +31,8 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// Told by the content type. One that is missing is taken for events: some small hosts leave it out.
+    /// Told by the content type. One that is missing is taken for events: some small hosts leave it out. What is said
+    /// to be events may still turn out to be JSON.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Failure> {
         let value =
             header(headers, CONTENT_TYPE.as_str()).unwrap_or("text/event-stream").to_ascii_lowercase();
@@ -45,7 +50,9 @@ pub(crate) fn open<V: Vendor>(shared: Arc<Shared<V>>, head: reqwest::Response, s
     let request_id = request_id(head.headers()).map(str::to_owned);
     let answer = Answer {
         events: Events::new(shared.vendor.decoder(), shared.max_event_bytes),
-        body: Reader::new(head, shared.max_response_bytes),
+        body: Some(Reader::new(head, shared.max_response_bytes)),
+        document: Vec::new(),
+        lead: Lead::default(),
         stage: Stage::Head(shape),
         request_id,
         shared,
@@ -61,7 +68,11 @@ pub(crate) fn open<V: Vendor>(shared: Arc<Shared<V>>, head: reqwest::Response, s
 struct Answer<V: Vendor> {
     shared: Arc<Shared<V>>,
     request_id: Option<String>,
-    body: Reader,
+    /// Until the answer ended: a stream that nobody drops must not keep a connection.
+    body: Option<Reader>,
+    /// What has come of an answer that is one JSON document.
+    document: Vec<u8>,
+    lead: Lead,
     events: Events,
     stage: Stage,
 }
@@ -86,7 +97,12 @@ impl<V: Vendor> Answer<V> {
                     let started = Started { request_id: self.request_id.clone(), ..Started::default() };
                     return Some(Ok(StreamEvent::Started(started)));
                 }
-                Stage::Body => return self.next_from_body().await,
+                Stage::Body => {
+                    let next = self.next_from_body().await;
+                    if !matches!(self.stage, Stage::Json) {
+                        return next;
+                    }
+                }
                 Stage::Json => match self.whole().await {
                     Ok(events) => self.stage = Stage::Buffered(events.into_iter()),
                     Err(error) => return Some(Err(self.fail(error))),
@@ -97,6 +113,7 @@ impl<V: Vendor> Answer<V> {
         }
     }
 
+    /// The next of the events in the body. When it turns out to hold none, the stage says so.
     async fn next_from_body(&mut self) -> Option<Result<StreamEvent, Error>> {
         loop {
             match self.events.step() {
@@ -106,12 +123,22 @@ impl<V: Vendor> Answer<V> {
                     return Some(Err(self.fail(error)));
                 }
                 Step::Done => {
-                    self.body.finish().await;
+                    if let Some(body) = &mut self.body {
+                        body.finish().await;
+                    }
+                    self.body = None;
                     self.stage = Stage::End;
                     return None;
                 }
-                Step::MoreBytes => match self.body.chunk(&self.shared.scrubber).await {
-                    Ok(Some(bytes)) => self.events.push(&bytes),
+                Step::MoreBytes => match self.chunk().await {
+                    Ok(Some(bytes)) => {
+                        if let Some(json) = self.lead.json(&bytes) {
+                            self.document.extend_from_slice(json);
+                            self.stage = Stage::Json;
+                            return None;
+                        }
+                        self.events.push(&bytes);
+                    }
                     Ok(None) => self.events.end(),
                     // Nothing is lost by a break after the end: at most the count of tokens.
                     Err(_) if self.events.is_complete() => self.events.end(),
@@ -124,13 +151,27 @@ impl<V: Vendor> Answer<V> {
         }
     }
 
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        match &mut self.body {
+            Some(body) => body.chunk(&self.shared.scrubber).await,
+            None => Ok(None),
+        }
+    }
+
     /// The events of an answer that came whole.
     async fn whole(&mut self) -> Result<Vec<StreamEvent>, Error> {
-        let id = self.request_id.as_deref();
-        let body = self.body.collect(&self.shared.scrubber).await;
-        let body = body.map_err(|error| self.shared.during(error, id))?;
+        loop {
+            match self.chunk().await {
+                Ok(Some(bytes)) => self.document.extend_from_slice(&bytes),
+                Ok(None) => break,
+                Err(error) => return Err(self.shared.during(error, self.request_id.as_deref())),
+            }
+        }
+        self.body = None;
+        let document = mem::take(&mut self.document);
+        let response = self.shared.vendor.decode(&document);
         let mut response =
-            self.shared.vendor.decode(&body).map_err(|failure| self.shared.name(failure, id))?;
+            response.map_err(|failure| self.shared.name(failure, self.request_id.as_deref()))?;
         response.request_id = self.request_id.clone().or(response.request_id);
         Ok(response.into_events())
     }
@@ -138,6 +179,7 @@ impl<V: Vendor> Answer<V> {
     /// The last thing that is said.
     fn fail(&mut self, error: Error) -> Error {
         self.stage = Stage::End;
+        self.body = None;
         error
     }
 }
@@ -215,6 +257,8 @@ impl Events {
                     self.ending = Ending::Open;
                     return Step::MoreBytes;
                 }
+                // Nothing of an answer comes after its end: at most the count of tokens is lost.
+                Err(_) if self.decoder.is_complete() => Ending::Done,
                 Err(failure) => Ending::Failed(failure),
             };
         }

@@ -1,15 +1,28 @@
 //! Anthropic's answers, streamed and whole.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
-use llm_protocol::{FinishReason, Response, Started, StreamEvent, ToolCall, ToolCallDelta};
-use serde_json::Value;
+use llm_protocol::{FinishReason, Response, Started, StreamEvent, ToolCallDelta};
 
 use super::classify;
 use super::wire::{self, Counts, Event, Message, Piece, REFUSAL, Said};
 use crate::failure::Failure;
 use crate::sse;
 use crate::vendor::{Decode, Flow};
+use crate::wire::{MAX_CALLS, explanation, mended, read, text, unreadable};
+
+/// The names of events that an answer is made of. What comes under any other name, `ping` say, may be anything.
+const NAMES: [&str; 8] = [
+    "",
+    "message",
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+];
 
 /// Reads a stream: `message_start`, content blocks one after another, `message_delta` with the stop reason, and
 /// `message_stop`, without which it is not complete. `ping` and what is not known may come anywhere.
@@ -18,42 +31,31 @@ pub(super) struct Decoder {
     finish: FinishReason,
     stopped: bool,
     /// The block of each tool call, in order.
-    calls: Vec<u32>,
-    /// The input with which the current call began, as long as no piece of it has come. Most begin with `{}` and
+    calls: Vec<u64>,
+    /// The input with which the call in a block began, as long as no piece of it has come. Most begin with `{}` and
     /// bring the input in pieces; a call without arguments brings none.
-    first_input: Option<Value>,
+    first_inputs: BTreeMap<u64, String>,
 }
 
 impl Decode for Decoder {
     fn event(&mut self, event: sse::Event<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure> {
+        let data = event.data.trim();
         if event.name == "error" {
-            return Err(classify::in_answer(&error_value(event.data)));
+            return Err(classify::in_answer(&explanation(data)));
         }
-        let parsed: Event<'_> = serde_json::from_str(event.data)
-            .map_err(|error| Failure::not_json("an event of the stream", &error))?;
-        match parsed.kind.as_ref().map_or("", |kind| &kind.0) {
-            "message_start" => start(parsed.message.unwrap_or_default(), out),
-            "content_block_start" => self.begin(parsed.index, parsed.content_block.unwrap_or_default(), out),
-            "content_block_delta" => self.delta(parsed.index, parsed.delta.unwrap_or_default(), out),
-            "content_block_stop" => self.end(parsed.index, out),
-            "message_delta" => {
-                if let Some(reason) = parsed.delta.and_then(|delta| delta.stop_reason) {
-                    if reason.0 == REFUSAL {
-                        out.push_back(StreamEvent::Refusal(String::new()));
-                    }
-                    self.finish = wire::finish_reason(&reason.0);
-                }
-                report(parsed.usage.as_ref(), out);
-            }
-            "message_stop" => {
-                self.stopped = true;
-                out.push_back(StreamEvent::Finish(self.finish));
-                return Ok(Flow::Done);
-            }
-            "error" => return Err(classify::in_answer(&error_value(event.data))),
-            _ => {}
+        if data.is_empty() || data == "[DONE]" {
+            return Ok(Flow::More);
         }
-        Ok(Flow::More)
+        let json = mended(data);
+        match read::<Event<'_>>(&json) {
+            Ok(parsed) if parsed.error.is_some() || parsed.kind() == "error" => {
+                Err(classify::in_answer(&explanation(&json)))
+            }
+            Ok(parsed) if parsed.is_object => self.take(parsed, out),
+            _ if !NAMES.contains(&event.name) => Ok(Flow::More),
+            Ok(_) => Err(nonsense("an event of the stream")),
+            Err(error) => Err(Failure::not_json("an event of the stream", &error)),
+        }
     }
 
     fn is_complete(&self) -> bool {
@@ -62,44 +64,92 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    fn begin(&mut self, block: u32, piece: Piece<'_>, out: &mut VecDeque<StreamEvent>) {
-        self.first_input = None;
+    fn take(&mut self, event: Event<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure> {
+        let block = event.index.0.unwrap_or(0);
+        match event.kind() {
+            "message_start" => start(event.message, out),
+            "content_block_start" => self.begin(block, event.content_block, out)?,
+            "content_block_delta" => self.delta(block, event.delta, out)?,
+            "content_block_stop" => self.end(block, out),
+            "message_delta" => {
+                let reason = event.delta.stop_reason.text;
+                if reason == REFUSAL {
+                    out.push_back(StreamEvent::Refusal(String::new()));
+                }
+                if !reason.is_empty() {
+                    self.finish = wire::finish_reason(&reason);
+                }
+                report(&event.usage, out);
+            }
+            "message_stop" => {
+                // A block that was never stopped is at its end too.
+                for (block, arguments) in mem::take(&mut self.first_inputs) {
+                    self.call(block, ToolCallDelta { arguments, ..ToolCallDelta::default() }, out);
+                }
+                self.stopped = true;
+                out.push_back(StreamEvent::Finish(self.finish));
+                return Ok(Flow::Done);
+            }
+            _ => {}
+        }
+        Ok(Flow::More)
+    }
+
+    fn begin(
+        &mut self,
+        block: u64,
+        piece: Piece<'_>,
+        out: &mut VecDeque<StreamEvent>,
+    ) -> Result<(), Failure> {
+        self.end(block, out);
         match piece.said() {
             Said::Text(text) => say(text, StreamEvent::Text, out),
             Said::Thinking(text) => say(text, StreamEvent::Reasoning, out),
+            Said::Call { .. } if self.calls.len() >= MAX_CALLS => {
+                return Err(Failure::protocol(format!("the answer has more than {MAX_CALLS} tool calls")));
+            }
             Said::Call { id, name, input } => {
                 self.calls.push(block);
-                self.first_input = Some(input);
+                self.first_inputs.insert(block, input);
                 self.call(
                     block,
                     ToolCallDelta { id: Some(id), name: Some(name), ..ToolCallDelta::default() },
                     out,
                 );
             }
+            Said::Nonsense => return Err(nonsense("an event of the stream")),
             Said::Input(_) | Said::Other => {}
         }
+        Ok(())
     }
 
-    fn delta(&mut self, block: u32, piece: Piece<'_>, out: &mut VecDeque<StreamEvent>) {
+    fn delta(
+        &mut self,
+        block: u64,
+        piece: Piece<'_>,
+        out: &mut VecDeque<StreamEvent>,
+    ) -> Result<(), Failure> {
         match piece.said() {
             Said::Text(text) => say(text, StreamEvent::Text, out),
             Said::Thinking(text) => say(text, StreamEvent::Reasoning, out),
             Said::Input(arguments) if !arguments.is_empty() => {
-                self.first_input = None;
+                self.first_inputs.remove(&block);
                 self.call(block, ToolCallDelta { arguments, ..ToolCallDelta::default() }, out);
             }
+            Said::Nonsense => return Err(nonsense("an event of the stream")),
             Said::Input(_) | Said::Call { .. } | Said::Other => {}
         }
+        Ok(())
     }
 
-    fn end(&mut self, block: u32, out: &mut VecDeque<StreamEvent>) {
-        if let Some(input) = self.first_input.take() {
-            self.call(block, ToolCallDelta { arguments: arguments(&input), ..ToolCallDelta::default() }, out);
+    fn end(&mut self, block: u64, out: &mut VecDeque<StreamEvent>) {
+        if let Some(arguments) = self.first_inputs.remove(&block) {
+            self.call(block, ToolCallDelta { arguments, ..ToolCallDelta::default() }, out);
         }
     }
 
     /// A piece of the call in this block. The vendor's own tools have blocks too, which are no calls of ours.
-    fn call(&self, block: u32, delta: ToolCallDelta, out: &mut VecDeque<StreamEvent>) {
+    fn call(&self, block: u64, delta: ToolCallDelta, out: &mut VecDeque<StreamEvent>) {
         if let Some(index) = self.calls.iter().rposition(|call| *call == block) {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             out.push_back(StreamEvent::ToolCall(ToolCallDelta { index, ..delta }));
@@ -108,8 +158,8 @@ impl Decoder {
 }
 
 fn start(message: Message<'_>, out: &mut VecDeque<StreamEvent>) {
-    out.push_back(StreamEvent::Started(Started { model_id: message.model.some(), ..Started::default() }));
-    report(message.usage.as_ref(), out);
+    out.push_back(StreamEvent::Started(Started { model_id: some(message.model), ..Started::default() }));
+    report(&message.usage, out);
 }
 
 fn say(text: String, event: fn(String) -> StreamEvent, out: &mut VecDeque<StreamEvent>) {
@@ -118,46 +168,44 @@ fn say(text: String, event: fn(String) -> StreamEvent, out: &mut VecDeque<Stream
     }
 }
 
-fn report(counts: Option<&Counts>, out: &mut VecDeque<StreamEvent>) {
-    let usage = counts.map(Counts::to_usage).unwrap_or_default();
+fn report(counts: &Counts, out: &mut VecDeque<StreamEvent>) {
+    let usage = counts.to_usage();
     if !usage.is_unknown() {
         out.push_back(StreamEvent::Usage(usage));
     }
 }
 
-/// The arguments' JSON text: an object, also where the wire leaves it out.
-fn arguments(input: &Value) -> String {
-    if input.is_null() { "{}".to_owned() } else { input.to_string() }
+fn some(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
-/// What an error event says, which may be no JSON.
-fn error_value(data: &str) -> Value {
-    serde_json::from_str(data).unwrap_or_else(|_| Value::String(data.to_owned()))
+fn nonsense(what: &str) -> Failure {
+    Failure::protocol(format!("{what} has an unexpected shape"))
 }
 
 /// Reads an answer that came whole. An error in it is one.
 pub(super) fn whole(body: &[u8]) -> Result<Response, Failure> {
-    let message: Message<'_> =
-        serde_json::from_slice(body).map_err(|error| Failure::not_json("the answer", &error))?;
-    if message.error.is_some() || message.kind.is_some_and(|kind| kind.0 == "error") {
-        return Err(classify::in_answer(&serde_json::from_slice(body).unwrap_or(Value::Null)));
+    let json = text(body)?;
+    let message = read::<Message<'_>>(&json).map_err(|error| unreadable(&json, &error))?;
+    if message.error.is_some() || message.kind.text == "error" {
+        return Err(classify::in_answer(&explanation(&json)));
     }
+    let content = message.content;
+    if !content.is_list {
+        return Err(Failure::protocol("the answer holds no content"));
+    }
+    if content.odd {
+        return Err(nonsense("the answer"));
+    }
+    let stop_reason = Some(&*message.stop_reason.text).filter(|reason| !reason.is_empty());
     let mut response = Response::default();
-    for piece in message.content.ok_or_else(|| Failure::protocol("the answer holds no content"))? {
-        match piece.said() {
-            Said::Text(text) => response.text.push_str(&text),
-            Said::Thinking(text) => response.reasoning.get_or_insert_default().push_str(&text),
-            Said::Call { id, name, input } => {
-                response.tool_calls.push(ToolCall { id, name, arguments: arguments(&input) });
-            }
-            Said::Input(_) | Said::Other => {}
-        }
-    }
-    let stop_reason = message.stop_reason.as_ref().map(|reason| reason.0.as_ref());
+    response.text = content.text;
+    response.reasoning = content.reasoning;
+    response.tool_calls = content.calls;
     response.refusal = (stop_reason == Some(REFUSAL)).then(String::new);
     response.finish_reason = stop_reason.map(wire::finish_reason).unwrap_or_default();
-    response.usage = message.usage.as_ref().map(Counts::to_usage).unwrap_or_default();
-    response.model_id = message.model.some();
+    response.usage = message.usage.to_usage();
+    response.model_id = some(message.model);
     Ok(response)
 }
 

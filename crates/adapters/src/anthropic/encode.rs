@@ -28,7 +28,7 @@ pub(super) fn body(target: &Target<'_>, request: &Request, stream: bool) -> Resu
     encode::bytes(&Body { target, request, stream, system, turns, extra })
 }
 
-/// Instructions go apart from the conversation. Texts that are blank are left out, and turns of one speaker in a row
+/// Instructions go apart from the conversation, which they have to precede. Texts that are blank are left out, and turns of one speaker in a row
 /// are one turn: the vendor refuses both.
 fn conversation(request: &Request) -> Result<(Option<Cow<'_, str>>, Vec<Turn<'_>>), Error> {
     let mut system: Option<Cow<'_, str>> = None;
@@ -39,6 +39,10 @@ fn conversation(request: &Request) -> Result<(Option<Cow<'_, str>>, Vec<Turn<'_>
             continue;
         }
         let role = match message.role {
+            // Moved to the front they would speak of what has not been said yet.
+            Role::System if !turns.is_empty() => {
+                return Err(Error::unsupported("instructions in the midst of a conversation"));
+            }
             Role::System => {
                 system = Some(match system {
                     None => text,

@@ -1,82 +1,162 @@
 //! The JSON of Anthropic's answers: events of a stream and whole messages. Flat, with every field that any type has:
-//! that reads faster than one type each, and what has an unknown type is skipped either way.
+//! that reads faster than one type each, and what has an unknown type is skipped either way. Only text has to be what
+//! it should be.
 
-use llm_protocol::{FinishReason, Usage};
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use std::borrow::Cow;
 
-use crate::wire::{Count, Word};
+use llm_protocol::{FinishReason, ToolCall, Usage};
+use serde::de::{Error, MapAccess, SeqAccess};
+use serde_json::value::RawValue;
+
+use crate::wire::{Count, MAX_CALLS, Patient, Word, element, skip, take_error, value};
 
 /// An event of a stream.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    pub(super) kind: Option<Word<'a>>,
-    /// Of `message_start`.
-    #[serde(borrow)]
-    pub(super) message: Option<Message<'a>>,
-    /// Of what has to do with a content block.
-    pub(super) index: u32,
-    /// Of `content_block_start`.
-    #[serde(borrow)]
-    pub(super) content_block: Option<Piece<'a>>,
-    /// Of `content_block_delta` and `message_delta`.
-    #[serde(borrow)]
-    pub(super) delta: Option<Piece<'a>>,
-    /// Of `message_delta`.
-    pub(super) usage: Option<Counts>,
-}
-
-/// An answer: whole, or without content in `message_start`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Message<'a> {
-    #[serde(borrow, rename = "type")]
-    pub(super) kind: Option<Word<'a>>,
-    pub(super) error: Option<Value>,
-    #[serde(borrow)]
-    pub(super) content: Option<Vec<Piece<'a>>>,
-    pub(super) model: Words,
-    #[serde(borrow)]
-    pub(super) stop_reason: Option<Word<'a>>,
-    pub(super) usage: Option<Counts>,
-}
-
-/// A block of an answer, or what comes to one that has begun.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Piece<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Word<'a>>,
-    text: Words,
-    thinking: Words,
-    partial_json: Words,
-    id: Words,
-    name: Words,
-    input: Value,
-    /// Of `message_delta`.
-    #[serde(borrow)]
-    pub(super) stop_reason: Option<Word<'a>>,
-}
-
-/// A text that is kept. What is no text is an empty one.
 #[derive(Default)]
-pub(super) struct Words(pub(super) String);
+pub(super) struct Event<'a> {
+    pub(super) is_object: bool,
+    kind: Word<'a>,
+    /// Of `message_start`.
+    pub(super) message: Message<'a>,
+    /// Of what has to do with a content block.
+    pub(super) index: Count,
+    /// Of `content_block_start`.
+    pub(super) content_block: Piece<'a>,
+    /// Of `content_block_delta` and `message_delta`.
+    pub(super) delta: Piece<'a>,
+    /// Of `message_delta`.
+    pub(super) usage: Counts,
+    pub(super) error: Option<&'a RawValue>,
+}
 
-impl<'de> Deserialize<'de> for Words {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(text)),
-            _ => Ok(Self::default()),
+impl<'de: 'a, 'a> Patient<'de> for Event<'a> {
+    fn object(&mut self) {
+        self.is_object = true;
+    }
+
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "type" => self.kind = value(object)?,
+            "message" => self.message = value(object)?,
+            "index" => self.index = value(object)?,
+            "content_block" => self.content_block = value(object)?,
+            "delta" => self.delta = value(object)?,
+            "usage" => self.usage = value(object)?,
+            "error" => take_error(&mut self.error, object.next_value()?),
+            _ => skip(object)?,
         }
+        Ok(())
     }
 }
 
-impl Words {
-    /// The text, if there is any.
-    pub(super) fn some(self) -> Option<String> {
-        Some(self.0).filter(|text| !text.is_empty())
+impl Event<'_> {
+    pub(super) fn kind(&self) -> &str {
+        &self.kind.text
+    }
+}
+
+/// An answer: whole, or without content in `message_start`.
+#[derive(Default)]
+pub(super) struct Message<'a> {
+    pub(super) kind: Word<'a>,
+    pub(super) error: Option<&'a RawValue>,
+    pub(super) content: Blocks,
+    pub(super) model: String,
+    pub(super) stop_reason: Word<'a>,
+    pub(super) usage: Counts,
+}
+
+impl<'de: 'a, 'a> Patient<'de> for Message<'a> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "type" => self.kind = value(object)?,
+            "error" => take_error(&mut self.error, object.next_value()?),
+            "content" => self.content = value(object)?,
+            "model" => self.model = value(object)?,
+            "stop_reason" => self.stop_reason = value(object)?,
+            "usage" => self.usage = value(object)?,
+            _ => skip(object)?,
+        }
+        Ok(())
+    }
+}
+
+/// What the blocks of a whole answer say together.
+#[derive(Default)]
+pub(super) struct Blocks {
+    pub(super) is_list: bool,
+    /// One of its texts is none.
+    pub(super) odd: bool,
+    pub(super) text: String,
+    pub(super) reasoning: Option<String>,
+    pub(super) calls: Vec<ToolCall>,
+}
+
+impl<'de> Patient<'de> for Blocks {
+    fn list(&mut self) {
+        self.is_list = true;
+    }
+
+    fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
+        let Some(piece) = element::<Piece<'de>, A>(list)? else { return Ok(false) };
+        match piece.said() {
+            Said::Text(text) => self.text.push_str(&text),
+            Said::Thinking(text) => self.reasoning.get_or_insert_default().push_str(&text),
+            Said::Call { .. } if self.calls.len() >= MAX_CALLS => {
+                return Err(A::Error::custom("too many tool calls"));
+            }
+            Said::Call { id, name, input } => self.calls.push(ToolCall { id, name, arguments: input }),
+            Said::Nonsense => self.odd = true,
+            Said::Input(_) | Said::Other => {}
+        }
+        Ok(true)
+    }
+}
+
+/// A block of an answer, or what comes to one that has begun.
+#[derive(Default)]
+pub(super) struct Piece<'a> {
+    kind: Word<'a>,
+    text: Text,
+    thinking: String,
+    partial_json: String,
+    id: String,
+    name: String,
+    input: Option<&'a RawValue>,
+    /// Of `message_delta`.
+    pub(super) stop_reason: Word<'a>,
+}
+
+impl<'de: 'a, 'a> Patient<'de> for Piece<'a> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "type" => self.kind = value(object)?,
+            "text" => self.text = value(object)?,
+            "thinking" => self.thinking = value(object)?,
+            "partial_json" => self.partial_json = value(object)?,
+            "id" => self.id = value(object)?,
+            "name" => self.name = value(object)?,
+            "input" => self.input = Some(object.next_value()?),
+            "stop_reason" => self.stop_reason = value(object)?,
+            _ => skip(object)?,
+        }
+        Ok(())
+    }
+}
+
+/// What the model says, which matters too much to be guessed.
+#[derive(Default)]
+struct Text {
+    said: String,
+    odd: bool,
+}
+
+impl<'de> Patient<'de> for Text {
+    fn odd(&mut self) {
+        self.odd = true;
+    }
+
+    fn text(&mut self, text: Cow<'de, str>) {
+        self.said = text.into_owned();
     }
 }
 
@@ -84,48 +164,67 @@ impl Words {
 pub(super) enum Said {
     Text(String),
     Thinking(String),
-    /// A call begins; its input may come with it or in pieces.
+    /// A call begins; its input may come with it, as JSON, or in pieces.
     Call {
         id: String,
         name: String,
-        input: Value,
+        input: String,
     },
     /// A piece of the input of a call.
     Input(String),
+    /// A text that is none.
+    Nonsense,
     /// Something that answers have no place for: signatures, citations, the vendor's own tools.
     Other,
 }
 
 impl Piece<'_> {
     pub(super) fn said(self) -> Said {
-        match self.kind.as_ref().map_or("", |kind| &kind.0) {
-            "text" | "text_delta" => Said::Text(self.text.0),
-            "thinking" | "thinking_delta" => Said::Thinking(self.thinking.0),
-            "tool_use" => Said::Call { id: self.id.0, name: self.name.0, input: self.input },
-            "input_json_delta" => Said::Input(self.partial_json.0),
+        match &*self.kind.text {
+            "text" | "text_delta" if self.text.odd => Said::Nonsense,
+            "text" | "text_delta" => Said::Text(self.text.said),
+            "thinking" | "thinking_delta" => Said::Thinking(self.thinking),
+            // What has no name is no call, and would make an empty answer a success.
+            "tool_use" if !self.name.is_empty() => {
+                // Arguments are an object, also where the wire leaves them out.
+                let input = self.input.map(RawValue::get).filter(|input| *input != "null").unwrap_or("{}");
+                Said::Call { id: self.id, name: self.name, input: input.to_owned() }
+            }
+            "input_json_delta" => Said::Input(self.partial_json),
             _ => Said::Other,
         }
     }
 }
 
 /// Tokens as Anthropic counts them: input without what was read from or written to the cache.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-#[expect(clippy::struct_field_names, reason = "the names of the wire")]
+#[derive(Default)]
 pub(super) struct Counts {
-    input_tokens: Count,
-    output_tokens: Count,
-    cache_read_input_tokens: Count,
-    cache_creation_input_tokens: Count,
+    input: Count,
+    output: Count,
+    cache_read: Count,
+    cache_creation: Count,
+}
+
+impl<'de> Patient<'de> for Counts {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "input_tokens" => self.input = value(object)?,
+            "output_tokens" => self.output = value(object)?,
+            "cache_read_input_tokens" => self.cache_read = value(object)?,
+            "cache_creation_input_tokens" => self.cache_creation = value(object)?,
+            _ => skip(object)?,
+        }
+        Ok(())
+    }
 }
 
 impl Counts {
     pub(super) fn to_usage(&self) -> Usage {
         Usage {
-            input_tokens: self.input_tokens.0,
-            output_tokens: self.output_tokens.0,
-            cache_read_tokens: self.cache_read_input_tokens.0,
-            cache_write_tokens: self.cache_creation_input_tokens.0,
+            input_tokens: self.input.0,
+            output_tokens: self.output.0,
+            cache_read_tokens: self.cache_read.0,
+            cache_write_tokens: self.cache_creation.0,
             reasoning_tokens: None,
         }
     }

@@ -61,7 +61,13 @@ fn numbers_dates_and_nonsense() {
         ("-1", None),
         ("-inf", None),
         ("+5", None),
-        ("1e3", None),
+        ("1e3", Some(1000.0)),
+        ("1e300", Some(86400.0)),
+        ("1e999", Some(86400.0)),
+        ("1e-400", Some(0.0)),
+        ("1e", None),
+        ("1-2", None),
+        ("1inf", None),
         ("1.2.3", None),
         (".", None),
         (".5", None),
@@ -131,21 +137,47 @@ fn resets_as_anthropic_writes_them() {
 }
 
 #[test]
-fn the_limit_that_is_used_up_counts() {
-    let requests = ("x-ratelimit-reset-requests", "20m");
-    let tokens = ("x-ratelimit-reset-tokens", "3s");
-    assert_eq!(on_429(&[requests, tokens]), Some(1200.0));
-    assert_eq!(on_429(&[requests, tokens, ("x-ratelimit-remaining-tokens", "0")]), Some(3.0));
-    assert_eq!(on_429(&[requests, tokens, ("x-ratelimit-remaining-requests", "0")]), Some(1200.0));
-    let full = [("x-ratelimit-remaining-requests", "4999"), ("x-ratelimit-remaining-tokens", "10")];
-    assert_eq!(on_429(&[requests, tokens, full[0], full[1]]), Some(1200.0));
+fn only_limits_with_nothing_left_count() {
+    let requests = ("x-ratelimit-reset-requests", "1h12m");
+    let tokens = ("x-ratelimit-reset-tokens", "6s");
+    let left = |requests_left: &str, tokens_left: &str| {
+        on_429(&[
+            requests,
+            tokens,
+            ("x-ratelimit-remaining-requests", requests_left),
+            ("x-ratelimit-remaining-tokens", tokens_left),
+        ])
+    };
+    for nothing in ["0", "-3", "0.0"] {
+        assert_eq!(left("190", nothing), Some(6.0));
+        assert_eq!(left(nothing, "10"), Some(4320.0));
+        assert_eq!(left(nothing, nothing), Some(4320.0), "both must be full again");
+        assert_eq!(left("soon", nothing), Some(6.0));
+    }
+    // The request wanted more tokens than are left, or some other limit was hit.
+    assert_eq!(left("190", "10"), None);
+    assert_eq!(left("nan", "10"), None);
+    assert_eq!(on_429(&[requests, ("x-ratelimit-remaining-tokens", "10")]), None);
+    assert_eq!(on_429(&[requests, ("x-ratelimit-remaining-tokens", "0")]), None);
     let anthropic = [
         ("anthropic-ratelimit-requests-remaining", "49"),
         ("anthropic-ratelimit-requests-reset", "2026-01-06T09:00:00Z"),
         ("anthropic-ratelimit-input-tokens-remaining", "0"),
         ("anthropic-ratelimit-input-tokens-reset", "2026-01-06T07:11:55Z"),
+        ("anthropic-ratelimit-output-tokens-remaining", "0"),
+        ("anthropic-ratelimit-output-tokens-reset", "2026-01-06T07:11:56Z"),
     ];
-    assert_eq!(on_429(&anthropic), Some(2.0));
+    assert_eq!(on_429(&anthropic), Some(3.0));
+    assert_eq!(on_429(&anthropic[..2]), None);
+}
+
+#[test]
+fn where_nothing_is_said_to_be_left_the_shortest_reset_counts() {
+    let requests = ("x-ratelimit-reset-requests", "20m");
+    let tokens = ("x-ratelimit-reset-tokens", "3s");
+    assert_eq!(on_429(&[requests, tokens]), Some(3.0));
+    assert_eq!(on_429(&[requests, tokens, ("x-ratelimit-remaining-tokens", "many")]), Some(3.0));
+    assert_eq!(on_429(&[requests]), Some(1200.0));
 }
 
 #[test]

@@ -8,9 +8,14 @@ use reqwest::header::HeaderMap;
 
 use super::fault;
 
-/// How long the end of a body may be behind the end of the answer in it. The answer has been handed out by then, and
-/// all that is at stake is a new connection.
-const END_OF_BODY: Duration = Duration::from_millis(100);
+/// How long the end of a body may be behind the end of the answer in it. Whoever streams has seen every piece by then,
+/// but not that it was the last, and whoever collects has nothing yet: so it is short. All that is at stake is a new
+/// connection. Hosts that write the two apart without TCP_NODELAY are some 40 ms late.
+const END_OF_BODY: Duration = Duration::from_millis(50);
+
+/// How long the explanation of a failure may take. Status and headers are there and say the most; a host that stalls
+/// half-way must not keep them back until some clock of the caller's makes a timeout of them.
+const EXPLANATION: Duration = Duration::from_secs(1);
 
 /// The header's value, where it is plain text.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -49,18 +54,21 @@ impl Reader {
         Ok(body)
     }
 
-    /// As much of the rest as the bound allows, up to where the connection breaks. For explanations of failures:
-    /// half of one is better than none.
+    /// As much of the rest as the bound allows, up to where the connection breaks, and what came of it within
+    /// [`EXPLANATION`]. For explanations of failures: half of one is better than none.
     pub(crate) async fn collect_some(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
-        while let Ok(Some(chunk)) = self.response.chunk().await {
-            let kept = chunk.get(..self.left.min(chunk.len())).unwrap_or_default();
-            body.extend_from_slice(kept);
-            self.left -= kept.len();
-            if self.left == 0 {
-                break;
+        let rest = async {
+            while let Ok(Some(chunk)) = self.response.chunk().await {
+                let kept = chunk.get(..self.left.min(chunk.len())).unwrap_or_default();
+                body.extend_from_slice(kept);
+                self.left -= kept.len();
+                if self.left == 0 {
+                    break;
+                }
             }
-        }
+        };
+        let _in_time = tokio::time::timeout(EXPLANATION, rest).await;
         body
     }
 

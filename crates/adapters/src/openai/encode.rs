@@ -29,14 +29,13 @@ pub(super) fn body(
         };
         Ok(Turn { role, content: encode::text(message)? })
     });
-    let body = Body {
-        vendor,
-        target,
-        request,
-        stream,
-        messages: messages.collect::<Result<_, Error>>()?,
-        extra: encode::extra(request, target.provider, &RESERVED)?,
-    };
+    let extra = encode::extra(request, target.provider, &RESERVED)?;
+    let choices = extra.and_then(|extra| extra.get("n")?.as_f64());
+    if choices.is_some_and(|choices| choices > 1.0) {
+        return Err(encode::bad_request("the extra parameter n is over 1: there is one answer a call"));
+    }
+    let body =
+        Body { vendor, target, request, stream, messages: messages.collect::<Result<_, Error>>()?, extra };
     encode::bytes(&body)
 }
 

@@ -1,106 +1,128 @@
 //! The JSON of OpenAI's answers: chunks of a stream and whole ones, read with patience for what hosts make of it.
+//! Only text and finish reasons have to be what they should be.
 
-use std::fmt;
+mod content;
+mod tokens;
 
-use llm_protocol::{FinishReason, Usage};
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde_json::Value;
+use std::mem;
 
-use crate::wire::{Count, Word};
+use content::Content;
+use llm_protocol::FinishReason;
+use serde::de::{Error, MapAccess, SeqAccess};
+use serde_json::value::RawValue;
+pub(super) use tokens::Counts;
+use tokens::Groq;
+
+use crate::wire::{Count, MAX_CALLS, Patient, Word, element, skip, take_error, value};
 
 /// An answer, or a piece of one.
-#[derive(serde::Deserialize)]
-pub(super) struct Answer<'a> {
-    #[serde(borrow, default)]
-    pub(super) object: Option<Word<'a>>,
-    #[serde(borrow, default)]
-    pub(super) model: Option<Word<'a>>,
-    #[serde(borrow, default)]
-    pub(super) choices: FirstChoice<'a>,
-    #[serde(default)]
-    usage: Option<Counts>,
-    #[serde(default)]
-    x_groq: Option<Groq>,
-    #[serde(default)]
-    pub(super) error: Option<Value>,
-}
-
-/// The first choice: others come only when the user asked for them in the vendor's own words.
 #[derive(Default)]
-pub(super) struct FirstChoice<'a>(pub(super) Option<Choice<'a>>);
-
-#[derive(serde::Deserialize)]
-pub(super) struct Choice<'a> {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    pub(super) delta: Option<Turn>,
-    #[serde(default)]
-    pub(super) message: Option<Turn>,
-    #[serde(borrow, default)]
-    finish_reason: Option<Word<'a>>,
-    #[serde(default)]
-    pub(super) error: Option<Value>,
+pub(super) struct Answer<'a> {
+    pub(super) is_object: bool,
+    object: Word<'a>,
+    pub(super) model: Word<'a>,
+    pub(super) choices: FirstChoice<'a>,
+    usage: Counts,
+    groq: Groq,
+    pub(super) error: Option<&'a RawValue>,
 }
 
-/// What the model says, whole or in part.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct Turn {
-    pub(super) content: Content,
-    /// Reasoning with DeepSeek, vLLM and others.
-    reasoning_content: Content,
-    /// Reasoning with Groq and OpenRouter.
-    reasoning: Content,
-    pub(super) refusal: Content,
-    pub(super) tool_calls: Option<Vec<Call>>,
-}
+impl<'de: 'a, 'a> Patient<'de> for Answer<'a> {
+    fn object(&mut self) {
+        self.is_object = true;
+    }
 
-#[derive(serde::Deserialize)]
-pub(super) struct Call {
-    #[serde(default)]
-    pub(super) index: Option<u32>,
-    #[serde(default)]
-    pub(super) id: Option<String>,
-    #[serde(default)]
-    pub(super) function: Function,
-}
+    /// No answer is a list, but Google's compatible endpoint puts errors into one.
+    fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
+        let Some(inner) = element::<Answer<'a>, A>(list)? else { return Ok(false) };
+        self.error = self.error.or(inner.error);
+        Ok(true)
+    }
 
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-pub(super) struct Function {
-    pub(super) name: Option<String>,
-    arguments: Value,
-}
-
-impl Function {
-    /// The arguments' JSON text. Some hosts send the JSON itself.
-    pub(super) fn arguments(self) -> String {
-        match self.arguments {
-            Value::Null => String::new(),
-            Value::String(text) => text,
-            json => json.to_string(),
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "object" => self.object = value(object)?,
+            "model" => self.model = value(object)?,
+            "choices" => self.choices = value(object)?,
+            "usage" => self.usage = value(object)?,
+            "x_groq" => self.groq = value(object)?,
+            "error" => take_error(&mut self.error, object.next_value()?),
+            _ => skip(object)?,
         }
+        Ok(())
     }
 }
 
 impl Answer<'_> {
     /// The count of tokens. Groq, when it was not asked to include it, streams it in a place of its own.
-    pub(super) fn usage(&self) -> Usage {
-        let groq = self.x_groq.as_ref().and_then(|groq| groq.usage.as_ref());
-        self.usage.as_ref().or(groq).map(Counts::to_usage).unwrap_or_default()
+    pub(super) fn counts(&self) -> Counts {
+        if self.usage.to_usage().is_unknown() { self.groq.usage } else { self.usage }
     }
 
     /// Whether the answer itself is an error, as vLLM has them.
     pub(super) fn is_error(&self) -> bool {
-        self.object.as_ref().is_some_and(|object| object.0 == "error")
+        self.object.text == "error"
+    }
+
+    /// Whether it is no answer, or its text or its finish cannot be read.
+    pub(super) fn is_odd(&self) -> bool {
+        let odd = |turn: &Turn<'_>| turn.odd || turn.content.odd;
+        let choice = self.choices.first.as_ref();
+        !self.is_object
+            || self.choices.odd
+            || choice
+                .is_some_and(|choice| choice.finish_reason.odd || odd(&choice.delta) || odd(&choice.message))
+    }
+}
+
+/// The first choice: others would come only if they were asked for.
+#[derive(Default)]
+pub(super) struct FirstChoice<'a> {
+    pub(super) first: Option<Choice<'a>>,
+    odd: bool,
+}
+
+impl<'de: 'a, 'a> Patient<'de> for FirstChoice<'a> {
+    fn odd(&mut self) {
+        self.odd = true;
+    }
+
+    fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
+        let Some(choice) = element::<Choice<'a>, A>(list)? else { return Ok(false) };
+        if self.first.is_none() && choice.index.0.unwrap_or(0) == 0 {
+            self.first = Some(choice);
+        }
+        Ok(true)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Choice<'a> {
+    index: Count,
+    pub(super) delta: Turn<'a>,
+    pub(super) message: Turn<'a>,
+    finish_reason: Word<'a>,
+    pub(super) error: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Patient<'de> for Choice<'a> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "index" => self.index = value(object)?,
+            "delta" => self.delta = value(object)?,
+            "message" => self.message = value(object)?,
+            "finish_reason" => self.finish_reason = value(object)?,
+            "error" => take_error(&mut self.error, object.next_value()?),
+            _ => skip(object)?,
+        }
+        Ok(())
     }
 }
 
 impl Choice<'_> {
     /// Why the answer ended. Some hosts send an empty reason until it does.
     pub(super) fn finish_reason(&self) -> Option<FinishReason> {
-        Some(match self.finish_reason.as_ref()?.0.as_ref() {
+        Some(match &*self.finish_reason.text {
             "" => return None,
             "stop" => FinishReason::Stop,
             // The second is Mistral's: the context window is full.
@@ -115,119 +137,133 @@ impl Choice<'_> {
     }
 }
 
-impl Turn {
+/// What the model says, whole or in part.
+#[derive(Default)]
+pub(super) struct Turn<'a> {
+    pub(super) is_object: bool,
+    odd: bool,
+    pub(super) content: Content,
+    /// Reasoning with DeepSeek, vLLM and others.
+    reasoning_content: Content,
+    /// Reasoning with Groq and OpenRouter.
+    reasoning: Content,
+    pub(super) refusal: Content,
+    tool_calls: Calls<'a>,
+    /// From before tools: the one call.
+    function_call: Function<'a>,
+}
+
+impl<'de: 'a, 'a> Patient<'de> for Turn<'a> {
+    fn odd(&mut self) {
+        self.odd = true;
+    }
+
+    fn object(&mut self) {
+        self.is_object = true;
+    }
+
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "content" => self.content = value(object)?,
+            "reasoning_content" => self.reasoning_content = value(object)?,
+            "reasoning" => self.reasoning = value(object)?,
+            "refusal" => self.refusal = value(object)?,
+            "tool_calls" => self.tool_calls = value(object)?,
+            "function_call" => self.function_call = value(object)?,
+            _ => skip(object)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Turn<'a> {
     /// The reasoning. Hosts that send it under both names send the same text twice.
     pub(super) fn take_reasoning(&mut self) -> String {
         let places = [&mut self.content.thought, &mut self.reasoning_content.said, &mut self.reasoning.said];
-        places.into_iter().find(|text| !text.is_empty()).map(std::mem::take).unwrap_or_default()
+        places.into_iter().find(|text| !text.is_empty()).map(mem::take).unwrap_or_default()
+    }
+
+    /// The calls, or pieces of calls. Hosts that send one in the old way too send it twice.
+    pub(super) fn take_calls(&mut self) -> Vec<Call<'a>> {
+        let function = mem::take(&mut self.function_call);
+        let mut calls = mem::take(&mut self.tool_calls.calls);
+        if calls.is_empty() && !function.is_empty() {
+            calls.push(Call { function, ..Call::default() });
+        }
+        calls
     }
 }
 
-/// Text: a string, nothing, or Mistral's list of parts, some of which are thoughts.
+/// The calls of a turn that say anything.
 #[derive(Default)]
-pub(super) struct Content {
-    pub(super) said: String,
-    thought: String,
+struct Calls<'a> {
+    calls: Vec<Call<'a>>,
+    seen: u64,
 }
 
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parts = match Value::deserialize(deserializer)? {
-            Value::String(said) => return Ok(Self { said, thought: String::new() }),
-            Value::Array(parts) => parts,
-            _ => return Ok(Self::default()),
-        };
-        Ok(Self { said: texts(&parts, "text"), thought: texts(&parts, "thinking") })
+impl<'de: 'a, 'a> Patient<'de> for Calls<'a> {
+    fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
+        let Some(mut call) = element::<Call<'a>, A>(list)? else { return Ok(false) };
+        call.index = Count(call.index.0.or(Some(self.seen)));
+        self.seen += 1;
+        if !call.id.is_empty() || !call.function.is_empty() {
+            if self.calls.len() >= MAX_CALLS {
+                return Err(A::Error::custom("too many tool calls"));
+            }
+            self.calls.push(call);
+        }
+        Ok(true)
     }
 }
 
-/// The texts of this name in the parts, where they may be parts again.
-fn texts(parts: &[Value], name: &str) -> String {
-    parts.iter().filter_map(|part| part.get(name)).fold(String::new(), |joined, text| match text {
-        Value::String(text) => joined + text,
-        Value::Array(inner) => {
-            joined + &inner.iter().filter_map(|part| part.get("text")?.as_str()).collect::<String>()
+#[derive(Default)]
+pub(super) struct Call<'a> {
+    /// As the wire says, or else its place in the list.
+    pub(super) index: Count,
+    pub(super) id: String,
+    pub(super) function: Function<'a>,
+}
+
+impl<'de: 'a, 'a> Patient<'de> for Call<'a> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "index" => self.index = value(object)?,
+            "id" => self.id = value(object)?,
+            "function" => self.function = value(object)?,
+            _ => skip(object)?,
         }
-        _ => joined,
-    })
-}
-
-/// Tokens as OpenAI counts them: what came from the cache is part of the prompt, reasoning is part of the
-/// completion.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct Counts {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    /// DeepSeek's name for cached tokens.
-    prompt_cache_hit_tokens: Count,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct PromptDetails {
-    cached_tokens: Count,
-    /// OpenRouter's.
-    cache_write_tokens: Count,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct CompletionDetails {
-    reasoning_tokens: Count,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct Groq {
-    usage: Option<Counts>,
-}
-
-impl Counts {
-    fn to_usage(&self) -> Usage {
-        let details = self.prompt_tokens_details.as_ref();
-        let read = details.and_then(|details| details.cached_tokens.0).or(self.prompt_cache_hit_tokens.0);
-        let written = details.and_then(|details| details.cache_write_tokens.0);
-        let cached = read.unwrap_or(0).saturating_add(written.unwrap_or(0));
-        Usage {
-            input_tokens: self.prompt_tokens.0.map(|prompt| prompt.saturating_sub(cached)),
-            output_tokens: self.completion_tokens.0,
-            cache_read_tokens: read,
-            cache_write_tokens: written,
-            reasoning_tokens: self
-                .completion_tokens_details
-                .as_ref()
-                .and_then(|details| details.reasoning_tokens.0),
-        }
+        Ok(())
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for FirstChoice<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct First;
-        impl<'de> Visitor<'de> for First {
-            type Value = FirstChoice<'de>;
+#[derive(Default)]
+pub(super) struct Function<'a> {
+    pub(super) name: String,
+    arguments: Option<&'a RawValue>,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("choices")
-            }
-
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(FirstChoice(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut choices: A) -> Result<Self::Value, A::Error> {
-                let mut first = None;
-                while let Some(choice) = choices.next_element::<Choice<'de>>()? {
-                    if first.is_none() && choice.index.unwrap_or(0) == 0 {
-                        first = Some(choice);
-                    }
-                }
-                Ok(FirstChoice(first))
-            }
+impl<'de: 'a, 'a> Patient<'de> for Function<'a> {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "name" => self.name = value(object)?,
+            "arguments" => self.arguments = Some(object.next_value()?),
+            _ => skip(object)?,
         }
-        deserializer.deserialize_any(First)
+        Ok(())
+    }
+}
+
+impl Function<'_> {
+    fn is_empty(&self) -> bool {
+        self.name.is_empty() && matches!(self.arguments.map_or("null", RawValue::get), "null" | "\"\"")
+    }
+
+    /// The arguments' JSON text. Some hosts send the JSON itself.
+    pub(super) fn arguments(&self) -> String {
+        match self.arguments.map_or("null", RawValue::get) {
+            "null" => String::new(),
+            text if text.starts_with('"') => serde_json::from_str(text).unwrap_or_default(),
+            json => json.to_owned(),
+        }
     }
 }

@@ -20,7 +20,10 @@ impl<V: Vendor> Harness for Bench<V> {
         let simulator = Simulator::start().await.unwrap();
         let mut host = simulator.base_url();
         match behaviour(scenario) {
-            Some(behaviour) => simulator.otherwise(behaviour),
+            Some(behaviour) => {
+                simulator.on(Simulator::MODELS, behaviour.clone());
+                simulator.otherwise(behaviour);
+            }
             None if *scenario == Scenario::Unreachable => host = unreachable().await,
             None => return None,
         }

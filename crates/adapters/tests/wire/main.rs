@@ -2,8 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 #[cfg(all(feature = "anthropic", feature = "openai"))]
+mod codec_bodies;
+#[cfg(all(feature = "anthropic", feature = "openai"))]
 mod contract;
 #[cfg(feature = "openai")]
 mod raw;
 #[cfg(all(feature = "anthropic", feature = "openai"))]
 mod simulated;
+#[cfg(feature = "openai")]
+mod transport_faults;
+#[cfg(feature = "openai")]
+mod transport_health;
+#[cfg(feature = "openai")]
+mod transport_requests;
+#[cfg(feature = "openai")]
+mod transport_secrets;

@@ -30,13 +30,14 @@ fn nothing_is_sent_that_nobody_set_but_the_limit() {
 fn instructions_go_apart_and_turns_alternate() {
     let request = Request::new([
         Message::system("be brief"),
+        Message::user(" "),
+        Message::system("be kind"),
         Message::user("a"),
         Message::user("b"),
         Message::assistant(" "),
         Message::new(Role::User, vec![Part::text("c"), Part::text("d")]),
         Message::system(""),
         Message::assistant("e"),
-        Message::system("be kind"),
         Message::user("f"),
     ])
     .temperature(0.0)
@@ -76,6 +77,11 @@ fn what_cannot_be_carried_is_said() {
         (Request::from("x").response_format(ResponseFormat::JsonObject), ErrorKind::Unsupported),
         (Request::new([Message::assistant("a"), Message::user("b")]), ErrorKind::Unsupported),
         (Request::new([Message::system("a")]), ErrorKind::Unsupported),
+        (
+            Request::new([Message::user("a"), Message::system("b"), Message::user("c")]),
+            ErrorKind::Unsupported,
+        ),
+        (Request::new([Message::user("a"), Message::system("b")]), ErrorKind::Unsupported),
     ] {
         assert_eq!(body(&TARGET, &request, true).unwrap_err().kind(), kind, "{request:?}");
     }

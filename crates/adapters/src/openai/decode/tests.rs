@@ -1,7 +1,7 @@
 //! Streams and whole answers as OpenAI and its kin send them.
 
 use llm_protocol::{ErrorKind, FinishReason, Usage};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::OpenAi;
@@ -305,3 +305,5 @@ fn what_is_no_answer_is_a_failure() {
         ErrorKind::Protocol
     );
 }
+
+mod patience;

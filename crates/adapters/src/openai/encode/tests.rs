@@ -96,6 +96,16 @@ fn extra_parameters_go_to_their_provider_only() {
 }
 
 #[test]
+fn there_is_one_answer_a_call() {
+    for (choices, refused) in [(json!(2), true), (json!(2.0), true), (json!(1), false), (json!(null), false)]
+    {
+        let request = Request::from("x").extra("openai", "n", choices);
+        let kind = body(&PLAIN, &target("openai"), &request, false).err().map(|error| error.kind());
+        assert_eq!(kind, refused.then_some(ErrorKind::BadRequest));
+    }
+}
+
+#[test]
 fn what_cannot_be_carried_is_said() {
     let call = Message::new(Role::Assistant, vec![Part::ToolCall(ToolCall::default())]);
     for (request, kind) in [

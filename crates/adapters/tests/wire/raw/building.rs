@@ -1,14 +1,19 @@
 //! What an adapter is made of, and what it shows of it.
 
-use llm_adapters::{BuildError, HttpClient, OpenAi};
+use llm_adapters::{BuildError, HttpClient, OpenAi, reqwest};
 use llm_protocol::ModelAdapter;
 
 use super::{ANSWER, Server, generate, http, reply};
 
+/// A client that is not the crate's own, so that these hold in builds without TLS, too.
+fn given() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 #[test]
 fn adapters_show_themselves_without_their_secrets() {
     let builder = OpenAi::builder("gpt-x")
-        .http_client(http())
+        .http_client(given())
         .provider("host")
         .key("mine")
         .base_url("https://example.com/v1?key=marmalade")
@@ -25,7 +30,7 @@ fn adapters_show_themselves_without_their_secrets() {
 
 #[test]
 fn only_what_is_carried_is_declared() {
-    let adapter = OpenAi::builder("m").http_client(http()).context_window(128_000).build().unwrap();
+    let adapter = OpenAi::builder("m").http_client(given()).context_window(128_000).build().unwrap();
     let declared = adapter.capabilities();
     assert!(declared.streaming().is_some() && declared.tools().is_none());
     assert!(!declared.json_object() && !declared.json_schema());
@@ -53,6 +58,11 @@ fn what_cannot_be_built_is_said_at_once() {
 #[test]
 fn https_takes_tls() {
     assert!(matches!(OpenAi::builder("m").build(), Err(BuildError::NoTls)));
+    assert!(
+        matches!(OpenAi::builder("m").http_client(http()).build(), Err(BuildError::NoTls)),
+        "a shared one"
+    );
+    assert!(OpenAi::builder("m").http_client(given()).build().is_ok(), "who knows what it can");
     assert!(OpenAi::builder("m").base_url("http://localhost").build().is_ok());
 }
 
