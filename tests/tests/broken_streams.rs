@@ -83,7 +83,7 @@ fn whole_rows() -> Vec<Fault> {
         Fault::new("reset", broken(Break::Reset), "failed truncated @response"),
         Fault::new("closed", broken(Break::Close), "failed truncated @response"),
         // The length says that it is whole, and the JSON that it is not.
-        Fault::new("half of it", broken(Break::Truncate), "failed protocol @response"),
+        Fault::new("half of it", broken(Break::Truncate), "failed truncated @response"),
         Fault::new("no JSON", broken(Break::Malformed), "failed protocol @response"),
         Fault::new("no UTF-8", broken(Break::InvalidUtf8), "failed protocol @response"),
         Fault::new("no end", broken(Break::Endless), "failed protocol @response"),

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use llm_protocol::StreamEvent;
 use llm_reliability::circuit_breaker::State;
 use llm_reliability::{Candidate, Outcome, ResilientClient};
-use llm_simulator::{Behaviour, Ended, Fault as Break, Wire};
+use llm_simulator::{Behaviour, Ended, Wire};
 use llm_tests::{Lab, Seen, WIRES, id_header, ms, other, polled, reached, short, until, within};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -113,8 +113,8 @@ async fn dropped_in_the_middle_of_an_answer() {
     for wire in WIRES {
         for strategy in STRATEGIES {
             let lab = Lab::start().await;
-            let endless = Behaviour::answer("On and").fault_after(2, Break::Endless).token_delay(ms(1));
-            let (client, seen) = lab_client(&lab, wire, strategy, &endless);
+            let talking = Behaviour::answer("and on ".repeat(10_000)).token_delay(ms(2));
+            let (client, seen) = lab_client(&lab, wire, strategy, &talking);
             assert!(within(polled(MANY, call(&client, strategy))).await.is_none());
             assert_eq!(seen.trail(), ["asked cancelled @stream"], "{wire} {strategy}");
             assert_given_up(&lab, &client).await;
@@ -154,19 +154,18 @@ async fn every_seat_of_a_fan_out_that_is_dropped_ends() {
     let lab = Lab::start().await;
     lab.simulator.on("silent", Behaviour::stall());
     lab.simulator.on("chatty", Behaviour::keep_alives_only(ms(1)));
-    lab.simulator
-        .on("endless", Behaviour::answer("On and").fault_after(2, Break::Endless).token_delay(ms(1)));
+    lab.simulator.on("talking", Behaviour::answer("and on ".repeat(10_000)).token_delay(ms(2)));
     let (client, seen) = client([
         lab.candidate(Wire::OpenAi, "silent"),
         lab.candidate(Wire::Anthropic, "chatty"),
-        lab.candidate(Wire::OpenAi, "endless"),
+        lab.candidate(Wire::OpenAi, "talking"),
     ]);
     assert!(within(polled(MANY * 4, client.fan_out("Hello?"))).await.is_none());
     let mut trail = seen.trail();
     trail.sort();
     assert_eq!(
         trail,
-        ["chatty cancelled @first_token", "endless cancelled @stream", "silent cancelled @first_token"]
+        ["chatty cancelled @first_token", "silent cancelled @first_token", "talking cancelled @stream"]
     );
     within(lab.simulator.wait_idle()).await;
     assert_eq!(lab.simulator.received_total(), 3);

@@ -67,7 +67,7 @@ fn rows(wire: Wire, phase: &'static str) -> Vec<Fault> {
     row("no content", Behaviour::status(204), "failed protocol");
     row("an empty object", Behaviour::default().body("{}"), "failed protocol");
     row("a list", Behaviour::default().body("[]"), "failed protocol");
-    row("half an object", Behaviour::default().body("{\"id\": \"x"), "failed protocol");
+    row("half an object", Behaviour::default().body("{\"id\": \"x"), "failed truncated");
     row("reset before headers", Behaviour::reset(), "failed connection");
     row("closed before headers", Behaviour::close(), "failed connection");
     rows

@@ -113,7 +113,8 @@ impl Response<'_, '_> {
         let (sent, promised) = match fault {
             None | Some(Fault::InvalidUtf8) => (body.clone(), body.len()),
             Some(Fault::Truncate) => (half.to_vec(), half.len()),
-            Some(Fault::Malformed) => ([half, b"}{"].concat(), half.len() + 2),
+            // In front, so that it reads as nonsense and not as something cut.
+            Some(Fault::Malformed) => ([b"}{", half].concat(), half.len() + 2),
             Some(Fault::Error(status)) => {
                 let envelope = self.exchange.error(status).into_bytes();
                 let length = envelope.len();

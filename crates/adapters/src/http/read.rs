@@ -10,7 +10,7 @@ use super::fault;
 
 /// How long the end of a body may be behind the end of the answer in it. Whoever streams has seen every piece by then,
 /// but not that it was the last, and whoever collects has nothing yet: so it is short. All that is at stake is a new
-/// connection. Hosts that write the two apart without TCP_NODELAY are some 40 ms late.
+/// connection. Hosts that write the two apart without `TCP_NODELAY` are some 40 ms late.
 const END_OF_BODY: Duration = Duration::from_millis(50);
 
 /// How long the explanation of a failure may take. Status and headers are there and say the most; a host that stalls
