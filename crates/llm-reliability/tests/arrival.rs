@@ -37,13 +37,23 @@ enum Step {
     Arriving,
     /// Nothing yet, and the task's turn is used up.
     Starving,
+    /// A guard that panics when the stream is dropped.
+    Trap,
+}
+
+struct Trap(bool);
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        assert!(!self.0, "an adapter that cannot even be dropped");
+    }
 }
 
 impl Step {
     fn poll(self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
         match self {
             Self::Event(event) => return Poll::Ready(Some(Ok(event))),
-            Self::Wait => {}
+            Self::Wait | Self::Trap => {}
             Self::Arriving => cx.waker().wake_by_ref(),
             Self::Starving => {
                 while coop::has_budget_remaining() {
@@ -83,7 +93,11 @@ impl StreamingModelAdapter for Polled {
     async fn stream(&self, _: &Request, _: &Progress) -> Result<EventStream, Error> {
         let rounds = if self.endless { usize::MAX } else { 1 };
         let mut steps = std::iter::repeat_n(self.steps.clone(), rounds).flatten();
-        let poll = move |cx: &mut Context<'_>| steps.next().map_or(Poll::Ready(None), |step| step.poll(cx));
+        let trap = Trap(self.steps.iter().any(|step| matches!(step, Step::Trap)));
+        let poll = move |cx: &mut Context<'_>| {
+            let _held = &trap;
+            steps.next().map_or(Poll::Ready(None), |step| step.poll(cx))
+        };
         Ok(futures::stream::poll_fn(poll).boxed())
     }
 }
@@ -137,6 +151,12 @@ async fn a_stall_of_the_whole_program_is_not_the_models() {
     let late = [vec![Step::Wait, Step::Arriving, Step::Arriving], end.to_vec()].concat();
     assert_eq!(collected(late, secs(8)).await, ["p:polled success @stream"]);
     let silent = vec![Step::Wait; 50];
+    assert_eq!(collected(silent, secs(8)).await, ["p:polled failed timeout/first_token @first_token"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_panics_when_it_is_dropped_takes_nothing_with_it() {
+    let silent = vec![Step::Wait, Step::Trap, Step::Wait, Step::Wait, Step::Wait, Step::Wait, Step::Wait];
     assert_eq!(collected(silent, secs(8)).await, ["p:polled failed timeout/first_token @first_token"]);
 }
 

@@ -107,6 +107,8 @@ async fn a_call_may_have_a_policy_of_its_own() {
     let call = Call::new("hi").policy(Policy::keel().stop_on(ErrorKind::BadRequest));
     let report = client(&models).failover(call).await.unwrap();
     assert_eq!(report.ended(), Ended::Stopped);
+    assert!(!report.attempts()[0].fallback_eligible, "by the call's own policy");
+    assert_eq!(models[1].started(), 0);
 }
 
 #[tokio::test(start_paused = true)]
