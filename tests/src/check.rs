@@ -11,13 +11,7 @@ pub fn trail(report: &Report) -> Vec<String> {
 
 /// An attempt in short: `key outcome`, with the kind of an error and the phase.
 pub fn short(attempt: &Attempt) -> String {
-    let error = attempt.error().map(|error| match error.kind() {
-        ErrorKind::Timeout(clock) => format!(" timeout/{}", clock.as_str()),
-        kind => format!(" {}", kind.as_str()),
-    });
-    let phase = attempt.phase.map(|phase| format!(" @{}", phase.as_str()));
-    let (error, phase) = (error.unwrap_or_default(), phase.unwrap_or_default());
-    format!("{} {}{error}{phase}", attempt.model_key, attempt.outcome.as_str())
+    attempt.to_string()
 }
 
 /// How many of these attempts got past connecting to this candidate: that many requests its provider received.

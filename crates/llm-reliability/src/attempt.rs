@@ -1,10 +1,11 @@
 //! One attempt, and how it ended.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::{LimitReason, RejectReason};
-use llm_protocol::{Error, FinishReason, Response, Usage};
+use llm_protocol::{Error, ErrorKind, FinishReason, Response, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::money::Cost;
@@ -78,6 +79,19 @@ impl Attempt {
             }
             _ => self.error().and_then(Error::retry_after),
         }
+    }
+}
+
+/// One line for a log: `provider:model failed timeout/first_token @first_token`.
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.model_key, self.outcome.as_str())?;
+        match self.error().map(Error::kind) {
+            Some(kind @ ErrorKind::Timeout(clock)) => write!(f, " {}/{}", kind.as_str(), clock.as_str())?,
+            Some(kind) => write!(f, " {}", kind.as_str())?,
+            None => {}
+        }
+        self.phase.map_or(Ok(()), |phase| write!(f, " @{}", phase.as_str()))
     }
 }
 

@@ -36,13 +36,7 @@ pub fn trail(report: &Report) -> Vec<String> {
 }
 
 pub fn short(attempt: &Attempt) -> String {
-    let error = attempt.error().map(|error| match error.kind() {
-        ErrorKind::Timeout(clock) => format!(" timeout/{}", clock.as_str()),
-        kind => format!(" {}", kind.as_str()),
-    });
-    let phase = attempt.phase.map(|phase| format!(" @{}", phase.as_str()));
-    let (error, phase) = (error.unwrap_or_default(), phase.unwrap_or_default());
-    format!("{} {}{error}{phase}", attempt.model_key, attempt.outcome.as_str())
+    attempt.to_string()
 }
 
 pub fn text(report: &Report) -> &str {
