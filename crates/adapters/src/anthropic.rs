@@ -12,7 +12,7 @@ use llm_protocol::{Error, Request, Response, Secret};
 use crate::adapter::Adapter;
 use crate::builder::Builder;
 use crate::failure::Failure;
-use crate::vendor::{Codec, Decode, Target, Vendor};
+use crate::vendor::{Abilities, Codec, Decode, Encoded, Target, Vendor};
 
 /// The version of the API that is asked for, unless the user says otherwise. Later ones refuse a temperature.
 const VERSION: &str = "2023-06-01";
@@ -65,7 +65,11 @@ impl Codec for Anthropic {
         key.into_iter().chain([("anthropic-version", Secret::from(&*self.version))]).collect()
     }
 
-    fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Vec<u8>, Error> {
+    fn abilities(&self) -> Abilities {
+        Abilities { tools: true, json_object: false, json_schema: true, images: true }
+    }
+
+    fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Encoded, Error> {
         encode::body(target, request, stream)
     }
 
@@ -73,11 +77,11 @@ impl Codec for Anthropic {
         classify::refusal(status, body)
     }
 
-    fn decode(&self, body: &[u8]) -> Result<Response, Failure> {
-        decode::whole(body)
+    fn decode(&self, provider: &str, body: &[u8]) -> Result<Response, Failure> {
+        decode::whole(provider, body)
     }
 
-    fn decoder(&self) -> Box<dyn Decode> {
-        Box::<decode::Decoder>::default()
+    fn decoder(&self, provider: &str) -> Box<dyn Decode> {
+        Box::new(decode::Decoder::new(provider))
     }
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use llm_protocol::{Scrubber, Secret};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use llm_protocol::{Capability, Secret};
 
+use crate::access::{Access, Source};
 use crate::adapter::{Adapter, Shared};
 use crate::base_url;
+use crate::credentials::Credentials;
 use crate::http::HttpClient;
-use crate::vendor::Vendor;
+use crate::vendor::{Abilities, Vendor};
 
 /// The most bytes of an answer, unless the user says otherwise.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
@@ -27,7 +28,8 @@ pub struct Builder<V> {
     key: Option<String>,
     base_url: Option<String>,
     allow_plain_http: bool,
-    api_key: Option<Secret>,
+    source: Source,
+    lacks: Vec<Capability>,
     headers: Vec<(String, Secret)>,
     max_output_tokens: Option<u32>,
     context_window: Option<u64>,
@@ -45,7 +47,8 @@ impl<V: Vendor> Builder<V> {
             key: None,
             base_url: None,
             allow_plain_http: false,
-            api_key: None,
+            source: Source::Fixed(None),
+            lacks: Vec::new(),
             headers: Vec::new(),
             max_output_tokens: None,
             context_window: None,
@@ -57,7 +60,20 @@ impl<V: Vendor> Builder<V> {
 
     /// The credential. Without one none is sent, which is what some local hosts want.
     pub fn api_key(mut self, key: impl Into<Secret>) -> Self {
-        self.api_key = Some(key.into());
+        self.source = Source::Fixed(Some(key.into()));
+        self
+    }
+
+    /// Where to get the credential for each request, for those that change.
+    pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.source = Source::Rotating(credentials);
+        self
+    }
+
+    /// Declares that this host or model lacks something that the format could ask for: tools, say, or schemas.
+    /// Requests that need it are refused before anything is sent.
+    pub fn lacks(mut self, capability: Capability) -> Self {
+        self.lacks.push(capability);
         self
     }
 
@@ -134,7 +150,6 @@ impl<V: Vendor> Builder<V> {
             return Err(BuildError::NoModel);
         }
         let base = base_url::parse(self.base_url.as_deref().unwrap_or(V::BASE_URL), self.allow_plain_http)?;
-        let headers = headers(&self.vendor, self.api_key.as_ref(), &self.headers)?;
         let http = match self.http_client {
             Some(client) => client,
             None => HttpClient::new()?,
@@ -143,8 +158,8 @@ impl<V: Vendor> Builder<V> {
         if base.scheme() == "https" && !http.may_have_tls() {
             return Err(BuildError::NoTls);
         }
-        let secrets = self.headers.into_iter().map(|(_, value)| value);
-        let secrets = secrets.chain(self.api_key).chain(base_url::secrets(&base));
+        let access = Access::new(&self.vendor, self.source, self.headers, base_url::secrets(&base))?;
+        let abilities = self.lacks.into_iter().fold(self.vendor.abilities(), Abilities::without);
         let provider = self.provider.unwrap_or_else(|| V::PROVIDER.to_owned());
         let key = self.key.unwrap_or_else(|| format!("{provider}:{}", self.model));
         Ok(Adapter::new(Shared {
@@ -155,8 +170,8 @@ impl<V: Vendor> Builder<V> {
             url: base_url::join(&base, V::PATH),
             health_url: base_url::join(&base, V::HEALTH_PATH),
             base,
-            headers,
-            scrubber: Scrubber::new(secrets),
+            access,
+            abilities,
             max_output_tokens: self.max_output_tokens,
             context_window: self.context_window,
             max_response_bytes: self.max_response_bytes,
@@ -176,32 +191,6 @@ impl<V: fmt::Debug> fmt::Debug for Builder<V> {
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
-}
-
-fn headers(
-    vendor: &impl Vendor,
-    key: Option<&Secret>,
-    further: &[(String, Secret)],
-) -> Result<HeaderMap, BuildError> {
-    if key.is_some_and(|key| value(key).is_none_or(|value| value.is_empty())) {
-        return Err(BuildError::ApiKey);
-    }
-    let own = vendor.headers(key);
-    let own = own.iter().map(|(name, value)| (*name, value));
-    let mut headers = HeaderMap::new();
-    for (name, secret) in own.chain(further.iter().map(|(name, value)| (name.as_str(), value))) {
-        let broken = || BuildError::Header(name.to_owned());
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| broken())?;
-        headers.insert(parsed, value(secret).ok_or_else(broken)?);
-    }
-    Ok(headers)
-}
-
-/// Marked sensitive, so that the HTTP stack does not print it and HTTP/2 does not index it.
-fn value(secret: &Secret) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(secret.expose()).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 /// Why an adapter cannot be made. Shows neither credentials nor the base URL, which may hold some.
@@ -234,20 +223,4 @@ pub enum BuildError {
     /// The HTTP client could not be made.
     #[error("the HTTP client could not be made")]
     Client(#[source] Arc<reqwest::Error>),
-}
-
-#[cfg(all(test, feature = "openai"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_header_is_marked_sensitive() {
-        let key = Secret::from("marmalade");
-        let further = [("x-a".to_owned(), Secret::from("marmalade"))];
-        let vendor = crate::OpenAi::builder("m").vendor;
-        let headers = headers(&vendor, Some(&key), &further).unwrap();
-        assert_eq!(headers.len(), 2);
-        assert!(headers.values().all(HeaderValue::is_sensitive));
-        assert!(!format!("{headers:?}").contains("marmalade"));
-    }
 }

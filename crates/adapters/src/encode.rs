@@ -1,9 +1,8 @@
 //! What the encoders of all vendors share.
 
-use std::borrow::Cow;
-
-use llm_protocol::{Error, ErrorKind, Message, Part, Request, ResponseFormat, Role};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use llm_protocol::{CacheTtl, Error, ErrorKind, Request, ResponseFormat, ToolChoice};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
 /// The fields of a request body, in order, each of which the user's own parameters may replace.
@@ -42,7 +41,7 @@ impl<'a, M: SerializeMap> Fields<'a, M> {
     }
 }
 
-/// Refuses what no codec of this crate carries yet, and what no vendor could make sense of.
+/// Refuses what no vendor could make sense of.
 pub(crate) fn check(request: &Request) -> Result<(), Error> {
     if request.is_empty() {
         return Err(bad_request("the request asks nothing: no message says anything"));
@@ -50,12 +49,12 @@ pub(crate) fn check(request: &Request) -> Result<(), Error> {
     if request.temperature.is_some_and(|temperature| !temperature.is_finite()) {
         return Err(bad_request("the temperature is not a number"));
     }
-    if request.uses_tools() || request.tool_choice.is_some() {
-        return Err(Error::unsupported("tools"));
-    }
-    match request.response_format {
-        None | Some(ResponseFormat::Text) => Ok(()),
-        Some(_) => Err(Error::unsupported("a response format")),
+    match &request.tool_choice {
+        Some(_) if request.tools.is_empty() => Err(bad_request("there is a tool choice, and no tool")),
+        Some(ToolChoice::Named(name)) if !request.tools.iter().any(|tool| tool.name == *name) => {
+            Err(bad_request("the tool that must be called is not among the tools"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -75,23 +74,6 @@ pub(crate) fn extra<'a>(
     }
 }
 
-/// A turn's text, its parts joined.
-pub(crate) fn text(message: &Message) -> Result<Cow<'_, str>, Error> {
-    if message.role == Role::Tool {
-        return Err(Error::unsupported("tools"));
-    }
-    let mut joined = Cow::Borrowed("");
-    for part in &message.content {
-        let Part::Text { text } = part else { return Err(Error::unsupported("parts other than text")) };
-        if joined.is_empty() {
-            joined = Cow::Borrowed(text);
-        } else {
-            joined.to_mut().push_str(text);
-        }
-    }
-    Ok(joined)
-}
-
 /// The body's bytes.
 pub(crate) fn bytes(body: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(body).map_err(|_| bad_request("the request cannot be written as JSON"))
@@ -99,4 +81,29 @@ pub(crate) fn bytes(body: &impl Serialize) -> Result<Vec<u8>, Error> {
 
 pub(crate) fn bad_request(message: &str) -> Error {
     Error::new(ErrorKind::BadRequest, message)
+}
+
+/// A mark for the prompt cache, in Anthropic's words, which others have taken over.
+#[derive(Clone, Copy, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum CacheControl {
+    Ephemeral {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl: Option<&'static str>,
+    },
+}
+
+impl From<CacheTtl> for CacheControl {
+    fn from(ttl: CacheTtl) -> Self {
+        Self::Ephemeral { ttl: (ttl == CacheTtl::Hour).then_some("1h") }
+    }
+}
+
+/// Whether the answer's form is in the body; `None` when none was asked for. The user's own parameters may have
+/// replaced it.
+pub(crate) fn honored(request: &Request, extra: Option<&Map<String, Value>>, field: &str) -> Option<bool> {
+    match &request.response_format {
+        None | Some(ResponseFormat::Text) => None,
+        Some(_) => Some(!extra.is_some_and(|extra| extra.contains_key(field))),
+    }
 }

@@ -4,16 +4,23 @@
 #![cfg_attr(not(any(feature = "anthropic", feature = "openai")), allow(dead_code))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access;
 mod adapter;
 #[cfg(feature = "anthropic")]
 mod anthropic;
 mod base_url;
 mod builder;
+mod call;
+mod credentials;
 #[cfg(any(feature = "anthropic", feature = "openai"))]
 mod encode;
 mod failure;
 mod hints;
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+mod history;
 mod http;
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+mod opaque;
 #[cfg(feature = "openai")]
 mod openai;
 #[cfg(test)]
@@ -30,6 +37,7 @@ pub use adapter::Adapter;
 #[cfg(feature = "anthropic")]
 pub use anthropic::{Anthropic, AnthropicAdapter};
 pub use builder::{BuildError, Builder};
+pub use credentials::Credentials;
 pub use http::HttpClient;
 #[cfg(feature = "openai")]
 pub use openai::{OpenAi, OpenAiAdapter, TokenLimitField};

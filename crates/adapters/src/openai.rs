@@ -10,7 +10,7 @@ use llm_protocol::{Error, Request, Response, Secret};
 use crate::adapter::Adapter;
 use crate::builder::Builder;
 use crate::failure::Failure;
-use crate::vendor::{Codec, Decode, Target, Vendor};
+use crate::vendor::{Abilities, Codec, Decode, Encoded, Target, Vendor};
 
 /// OpenAI's chat completions (`POST {base}/chat/completions`), for OpenAI and every host that speaks them: Groq,
 /// Mistral, DeepSeek, Together, vLLM, Ollama and so on.
@@ -33,6 +33,7 @@ use crate::vendor::{Codec, Decode, Target, Vendor};
 pub struct OpenAi {
     token_limit_field: Option<TokenLimitField>,
     include_usage: bool,
+    cache_marks: bool,
 }
 
 /// One model of OpenAI's, or of a host that speaks like it.
@@ -50,7 +51,7 @@ pub enum TokenLimitField {
 impl OpenAi {
     /// Starts an adapter for this model.
     pub fn builder(model: impl Into<String>) -> Builder<Self> {
-        Builder::new(Self { token_limit_field: None, include_usage: true }, model.into())
+        Builder::new(Self { token_limit_field: None, include_usage: true, cache_marks: false }, model.into())
     }
 }
 
@@ -68,6 +69,13 @@ impl Builder<OpenAi> {
         self.vendor.include_usage = include;
         self
     }
+
+    /// Whether the conversation's marks for the prompt cache are sent. Off without it: OpenAI and most hosts cache by
+    /// themselves. OpenRouter passes them on to vendors that want them.
+    pub fn cache_marks(mut self, send: bool) -> Self {
+        self.vendor.cache_marks = send;
+        self
+    }
 }
 
 impl Vendor for OpenAi {}
@@ -82,7 +90,11 @@ impl Codec for OpenAi {
         key.map(|key| ("authorization", format!("Bearer {}", key.expose()).into())).into_iter().collect()
     }
 
-    fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Vec<u8>, Error> {
+    fn abilities(&self) -> Abilities {
+        Abilities { tools: true, json_object: true, json_schema: true, images: true }
+    }
+
+    fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Encoded, Error> {
         encode::body(self, target, request, stream)
     }
 
@@ -90,11 +102,11 @@ impl Codec for OpenAi {
         classify::refusal(status, body)
     }
 
-    fn decode(&self, body: &[u8]) -> Result<Response, Failure> {
-        decode::whole(body)
+    fn decode(&self, provider: &str, body: &[u8]) -> Result<Response, Failure> {
+        decode::whole(provider, body)
     }
 
-    fn decoder(&self) -> Box<dyn Decode> {
-        Box::<decode::Decoder>::default()
+    fn decoder(&self, provider: &str) -> Box<dyn Decode> {
+        Box::new(decode::Decoder::new(provider))
     }
 }

@@ -76,7 +76,7 @@ fn replay(codec: &impl Codec, exchange: &Exchange) {
     } else if *streamed {
         replay_stream(codec, name, body);
     } else {
-        let response = codec.decode(body).unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        let response = codec.decode("acme", body).unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
         assert!(!response.is_empty() && response.usage.total().is_some(), "{name}: {response:?}");
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use llm_protocol::{Error, EventStream, Started, StreamEvent};
+use llm_protocol::{Error, EventStream, StreamEvent};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::adapter::{Shared, request_id};
+use crate::call::{Call, request_id};
 use crate::failure::Failure;
 use crate::http::{Reader, header};
 use crate::sse;
@@ -46,27 +45,30 @@ impl Shape {
 }
 
 /// The answer as a stream.
-pub(crate) fn open<V: Vendor>(shared: Arc<Shared<V>>, head: reqwest::Response, shape: Shape) -> EventStream {
+pub(crate) fn open<V: Vendor>(call: Call<V>, head: reqwest::Response) -> Result<EventStream, Error> {
     let request_id = request_id(head.headers()).map(str::to_owned);
+    let shape = Shape::of(head.headers());
+    let shape = shape.map_err(|failure| call.name(failure, request_id.as_deref()))?;
+    let shared = &call.shared;
     let answer = Answer {
-        events: Events::new(shared.vendor.decoder(), shared.max_event_bytes),
+        events: Events::new(shared.vendor.decoder(&shared.provider), shared.max_event_bytes, call.keep_raw),
         body: Some(Reader::new(head, shared.max_response_bytes)),
         document: Vec::new(),
         lead: Lead::default(),
         stage: Stage::Head(shape),
         request_id,
-        shared,
+        call,
     };
     let events = stream::unfold(Box::new(answer), |mut answer| async {
         let event = answer.next().await?;
         Some((event, answer))
     });
-    Box::pin(events.fuse())
+    Ok(Box::pin(events.fuse()))
 }
 
 /// An answer while it comes in.
 struct Answer<V: Vendor> {
-    shared: Arc<Shared<V>>,
+    call: Call<V>,
     request_id: Option<String>,
     /// Until the answer ended: a stream that nobody drops must not keep a connection.
     body: Option<Reader>,
@@ -94,7 +96,7 @@ impl<V: Vendor> Answer<V> {
             match &mut self.stage {
                 Stage::Head(shape) => {
                     self.stage = if *shape == Shape::Json { Stage::Json } else { Stage::Body };
-                    let started = Started { request_id: self.request_id.clone(), ..Started::default() };
+                    let started = self.call.started(self.request_id.as_deref());
                     return Some(Ok(StreamEvent::Started(started)));
                 }
                 Stage::Body => {
@@ -117,9 +119,9 @@ impl<V: Vendor> Answer<V> {
     async fn next_from_body(&mut self) -> Option<Result<StreamEvent, Error>> {
         loop {
             match self.events.step() {
-                Step::Event(event) => return Some(Ok(event)),
+                Step::Event(event) => return Some(Ok(self.call.shown(event))),
                 Step::Failed(failure) => {
-                    let error = self.shared.name(failure, self.request_id.as_deref());
+                    let error = self.call.name(failure, self.request_id.as_deref());
                     return Some(Err(self.fail(error)));
                 }
                 Step::Done => {
@@ -143,7 +145,7 @@ impl<V: Vendor> Answer<V> {
                     // Nothing is lost by a break after the end: at most the count of tokens.
                     Err(_) if self.events.is_complete() => self.events.end(),
                     Err(error) => {
-                        let error = self.shared.during(error, self.request_id.as_deref());
+                        let error = self.call.during(error, self.request_id.as_deref());
                         return Some(Err(self.fail(error)));
                     }
                 },
@@ -153,7 +155,7 @@ impl<V: Vendor> Answer<V> {
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         match &mut self.body {
-            Some(body) => body.chunk(&self.shared.scrubber).await,
+            Some(body) => body.chunk(self.call.scrubber()).await,
             None => Ok(None),
         }
     }
@@ -164,15 +166,12 @@ impl<V: Vendor> Answer<V> {
             match self.chunk().await {
                 Ok(Some(bytes)) => self.document.extend_from_slice(&bytes),
                 Ok(None) => break,
-                Err(error) => return Err(self.shared.during(error, self.request_id.as_deref())),
+                Err(error) => return Err(self.call.during(error, self.request_id.as_deref())),
             }
         }
         self.body = None;
         let document = mem::take(&mut self.document);
-        let response = self.shared.vendor.decode(&document);
-        let mut response =
-            response.map_err(|failure| self.shared.name(failure, self.request_id.as_deref()))?;
-        response.request_id = self.request_id.clone().or(response.request_id);
+        let response = self.call.read(&document, self.request_id.clone())?;
         Ok(response.into_events())
     }
 
@@ -188,6 +187,7 @@ impl<V: Vendor> Answer<V> {
 pub(crate) struct Events {
     frames: sse::Events,
     decoder: Box<dyn Decode>,
+    keep_raw: bool,
     ready: VecDeque<StreamEvent>,
     ending: Ending,
 }
@@ -208,10 +208,11 @@ pub(crate) enum Step {
 }
 
 impl Events {
-    pub(crate) fn new(decoder: Box<dyn Decode>, max_event_bytes: usize) -> Self {
+    pub(crate) fn new(decoder: Box<dyn Decode>, max_event_bytes: usize, keep_raw: bool) -> Self {
         Self {
             frames: sse::Events::new(max_event_bytes),
             decoder,
+            keep_raw,
             ready: VecDeque::new(),
             ending: Ending::Open,
         }
@@ -248,11 +249,16 @@ impl Events {
                 Ending::Open => {}
             }
             self.ending = match self.frames.next() {
-                Ok(Some(event)) => match self.decoder.event(event, &mut self.ready) {
-                    Ok(Flow::More) => Ending::Open,
-                    Ok(Flow::Done) => Ending::Done,
-                    Err(failure) => Ending::Failed(failure),
-                },
+                Ok(Some(event)) => {
+                    if self.keep_raw {
+                        self.ready.push_back(StreamEvent::Raw(event.data.to_owned()));
+                    }
+                    match self.decoder.event(event, &mut self.ready) {
+                        Ok(Flow::More) => Ending::Open,
+                        Ok(Flow::Done) => Ending::Done,
+                        Err(failure) => Ending::Failed(failure),
+                    }
+                }
                 Ok(None) => {
                     self.ending = Ending::Open;
                     return Step::MoreBytes;

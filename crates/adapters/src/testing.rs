@@ -12,7 +12,7 @@ pub(crate) type Read = (Vec<StreamEvent>, Result<(), Failure>);
 
 /// Every event of a body that comes in these pieces and then ends cleanly.
 pub(crate) fn read<'a>(codec: &impl Codec, pieces: impl IntoIterator<Item = &'a [u8]>) -> Read {
-    let mut events = Events::new(codec.decoder(), 1 << 20);
+    let mut events = Events::new(codec.decoder("acme"), 1 << 20, false);
     let mut pieces = pieces.into_iter();
     let mut seen = Vec::new();
     loop {

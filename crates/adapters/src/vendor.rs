@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use llm_protocol::{Error, Request, Response, Secret, StreamEvent};
+use llm_protocol::{Capability, Error, Request, Response, Secret, StreamEvent};
 
 use crate::failure::Failure;
 use crate::sse::Event;
@@ -26,17 +26,58 @@ pub trait Codec: Clone + fmt::Debug + Send + Sync + 'static {
     /// Headers of every request, the credential among them.
     fn headers(&self, key: Option<&Secret>) -> Vec<(&'static str, Secret)>;
 
+    /// What requests of this format can ask for.
+    fn abilities(&self) -> Abilities;
+
     /// The body of a request, or why this vendor cannot carry it.
-    fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Vec<u8>, Error>;
+    fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Encoded, Error>;
 
     /// What an answer without success means.
     fn failure(&self, status: u16, body: &[u8]) -> Failure;
 
-    /// A whole answer. A failure that comes as a success is a failure.
-    fn decode(&self, body: &[u8]) -> Result<Response, Failure>;
+    /// A whole answer of this provider's. A failure that comes as a success is a failure.
+    fn decode(&self, provider: &str, body: &[u8]) -> Result<Response, Failure>;
 
-    /// A decoder for one streamed answer.
-    fn decoder(&self) -> Box<dyn Decode>;
+    /// A decoder for one streamed answer of this provider's.
+    fn decoder(&self, provider: &str) -> Box<dyn Decode>;
+}
+
+/// What requests of a format can ask for, beside text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
+pub struct Abilities {
+    pub tools: bool,
+    pub json_object: bool,
+    pub json_schema: bool,
+    pub images: bool,
+}
+
+impl Abilities {
+    /// The others. What is no ability of a format cannot be taken away.
+    pub(crate) fn without(mut self, lacking: Capability) -> Self {
+        match lacking {
+            Capability::Tools => self.tools = false,
+            Capability::JsonObject => self.json_object = false,
+            Capability::JsonSchema => self.json_schema = false,
+            Capability::Images => self.images = false,
+            _ => {}
+        }
+        self
+    }
+}
+
+/// A request as it goes out.
+pub struct Encoded {
+    pub body: Vec<u8>,
+    /// Whether the asked-for response format is in it; `None` when none was asked for.
+    pub structured_output_honored: Option<bool>,
+}
+
+/// Without the body, which is the prompt.
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoded").field("body", &self.body.len()).finish_non_exhaustive()
+    }
 }
 
 /// Reads the events of one streamed answer, in order.

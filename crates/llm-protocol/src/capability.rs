@@ -15,6 +15,8 @@ pub enum Capability {
     JsonObject,
     /// Answers that follow a JSON Schema.
     JsonSchema,
+    /// Looking at images.
+    Images,
 }
 
 impl Capability {
@@ -24,6 +26,7 @@ impl Capability {
             Self::Tools => "tools",
             Self::JsonObject => "json_object",
             Self::JsonSchema => "json_schema",
+            Self::Images => "images",
         }
     }
 }
@@ -36,6 +39,7 @@ pub struct Capabilities<'a> {
     tools: Option<&'a dyn ToolCallingModelAdapter>,
     json_object: bool,
     json_schema: bool,
+    images: bool,
     context_window: Option<u64>,
 }
 
@@ -69,6 +73,12 @@ impl<'a> Capabilities<'a> {
         self
     }
 
+    /// Declares that it looks at images.
+    pub fn with_images(mut self) -> Self {
+        self.images = true;
+        self
+    }
+
     /// Declares the context window, in tokens.
     pub fn with_context_window(mut self, tokens: Option<u64>) -> Self {
         self.context_window = tokens;
@@ -95,6 +105,11 @@ impl<'a> Capabilities<'a> {
         self.json_schema
     }
 
+    /// Whether it looks at images.
+    pub fn images(&self) -> bool {
+        self.images
+    }
+
     /// The context window, in tokens, where it is known.
     pub fn context_window(&self) -> Option<u64> {
         self.context_window
@@ -108,7 +123,8 @@ impl<'a> Capabilities<'a> {
             _ => None,
         };
         let tools = (self.tools.is_none() && request.uses_tools()).then_some(Capability::Tools);
-        tools.or(format)
+        let images = (!self.images && request.uses_images()).then_some(Capability::Images);
+        tools.or(format).or(images)
     }
 }
 
@@ -119,6 +135,7 @@ impl fmt::Debug for Capabilities<'_> {
             .field("tools", &self.tools.is_some())
             .field("json_object", &self.json_object)
             .field("json_schema", &self.json_schema)
+            .field("images", &self.images)
             .field("context_window", &self.context_window)
             .finish()
     }

@@ -1,6 +1,6 @@
 //! Taking what was asked out of what a provider says of it: error messages quote prompts.
 
-use crate::message::Part;
+use crate::part::{Image, Part};
 use crate::request::Request;
 
 /// A quotation shorter than this (bytes) is let stand: any sentence shares short words with any other.
@@ -58,6 +58,8 @@ fn texts(request: &Request) -> Vec<String> {
         let text = match part {
             Part::Text { text } => text,
             Part::ToolCall(call) => &call.arguments,
+            Part::Image(Image::Url { url }) => url,
+            Part::Image(Image::Bytes { .. }) | Part::Opaque(_) | Part::CacheMark { .. } => continue,
         };
         let from = (text.len().saturating_sub(left)..=text.len()).find(|at| text.is_char_boundary(*at));
         let tail = text.get(from.unwrap_or(text.len())..).unwrap_or_default();

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value;
+
+use crate::part::{Opaque, Placed};
 use crate::redact::Redacted;
 use crate::response::{FinishReason, Response};
 use crate::tool::{ToolCall, ToolCallDelta};
@@ -33,10 +36,18 @@ pub enum StreamEvent {
     Refusal(String),
     /// A piece of a tool call.
     ToolCall(ToolCallDelta),
+    /// Something that only the vendor itself can read, whole.
+    Opaque(Opaque),
+    /// What the provider sent, as it came, ahead of what it was read as; only where
+    /// [`Request::keep_raw`](crate::Request::keep_raw) asked for it.
+    Raw(String),
     /// Tokens so far; later reports replace what they mention.
     Usage(Usage),
     /// The terminal marker: a stream that ends without it was cut.
     Finish(FinishReason),
+    /// Everything so far is void: the answer starts anew, with another candidate. Only strategies say so, and only
+    /// where the caller has asked for it; adapters never do.
+    Discard,
 }
 
 impl StreamEvent {
@@ -57,7 +68,9 @@ impl StreamEvent {
                 let text = |part: &Option<String>| part.as_ref().map_or(0, String::len);
                 delta.arguments.len() + text(&delta.id) + text(&delta.name)
             }
-            Self::Started(_) | Self::Usage(_) | Self::Finish(_) => 0,
+            Self::Raw(data) => data.len(),
+            Self::Opaque(part) => size(&part.value),
+            Self::Started(_) | Self::Usage(_) | Self::Finish(_) | Self::Discard => 0,
         }
     }
 
@@ -83,9 +96,22 @@ impl fmt::Debug for StreamEvent {
             Self::Text(text) => f.debug_tuple("Text").field(&Redacted(text)).finish(),
             Self::Refusal(text) => f.debug_tuple("Refusal").field(&Redacted(text)).finish(),
             Self::ToolCall(delta) => f.debug_tuple("ToolCall").field(delta).finish(),
+            Self::Opaque(part) => part.fmt(f),
+            Self::Raw(data) => f.debug_tuple("Raw").field(&Redacted(data)).finish(),
             Self::Usage(usage) => f.debug_tuple("Usage").field(usage).finish(),
             Self::Finish(reason) => f.debug_tuple("Finish").field(reason).finish(),
+            Self::Discard => f.write_str("Discard"),
         }
+    }
+}
+
+/// About how many bytes of text are in it.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| 1 + size(item)).sum(),
+        Value::Object(members) => members.iter().map(|(name, item)| name.len() + size(item)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
     }
 }
 
@@ -112,6 +138,13 @@ impl ResponseBuilder {
             StreamEvent::Text(text) => response.text.push_str(text),
             StreamEvent::Refusal(text) => response.refusal.get_or_insert_default().push_str(text),
             StreamEvent::ToolCall(delta) => self.absorb_call(delta),
+            StreamEvent::Opaque(part) => response.opaque.push(Placed {
+                after_text: response.text.len(),
+                after_calls: response.tool_calls.len(),
+                part: part.clone(),
+            }),
+            StreamEvent::Raw(data) => response.raw.push(data.clone()),
+            StreamEvent::Discard => *self = Self::default(),
             StreamEvent::Usage(usage) => response.usage.merge(usage),
             StreamEvent::Finish(reason) => {
                 response.finish_reason = *reason;
@@ -157,6 +190,8 @@ fn replace<T: Clone>(slot: &mut Option<T>, later: Option<&T>) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn collect(events: &[StreamEvent]) -> ResponseBuilder {
@@ -191,6 +226,13 @@ mod tests {
             model_id: Some("m".into()),
             request_id: Some("r".into()),
             structured_output_honored: Some(true),
+            opaque: [(0, 0), (2, 0), (5, 1)]
+                .map(|(after_text, after_calls)| {
+                    let part = Opaque::new("acme", json!({"signed": [after_text, true, null, 1]}));
+                    Placed { after_text, after_calls, part }
+                })
+                .into(),
+            raw: vec!["{}".into()],
         };
         let builder = collect(&response.clone().into_events());
         assert!(builder.is_finished());
@@ -230,8 +272,20 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_starts_anew_has_nothing_of_the_old_one() {
+        let mut events = Response::new("old").into_events();
+        events.pop();
+        events.push(StreamEvent::Discard);
+        events.extend(Response::new("new").into_events());
+        assert_eq!(collect(&events).into_response(), Response::new("new"));
+    }
+
+    #[test]
     fn debug_shows_no_answer() {
-        let response = Response { refusal: Some("marmalade".into()), ..Response::new("marmalade") };
+        let mut response = Response { refusal: Some("marmalade".into()), ..Response::new("marmalade") };
+        response.raw.push("marmalade".into());
+        let part = Opaque::new("acme", json!("marmalade"));
+        response.opaque.push(Placed { after_text: 0, after_calls: 0, part });
         let events = response.clone().into_events();
         assert!(!format!("{response:?}{events:?}{:?}", collect(&events)).contains("marmalade"));
     }

@@ -8,6 +8,7 @@ mod echo;
 mod error;
 mod event;
 mod message;
+mod part;
 mod progress;
 mod redact;
 mod request;
@@ -25,7 +26,8 @@ pub use adapter::{
 pub use capability::{Capabilities, Capability};
 pub use error::{Category, Clock, Error, ErrorKind};
 pub use event::{ResponseBuilder, Started, StreamEvent};
-pub use message::{Message, Part, Role};
+pub use message::{Message, Role};
+pub use part::{CacheTtl, Image, Opaque, Part, Placed};
 pub use progress::{Progress, Stage};
 pub use request::{Request, ResponseFormat};
 pub use response::{FinishReason, Response};

@@ -1,12 +1,9 @@
 //! What is said to a model, and by whom.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::redact::Redacted;
-use crate::response::Response;
-use crate::tool::ToolCall;
+use crate::part::{CacheTtl, Image, Part};
+use crate::response::{Piece, Response};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,6 +65,22 @@ impl Message {
         }
     }
 
+    /// Adds a part at the end.
+    pub fn part(mut self, part: Part) -> Self {
+        self.content.push(part);
+        self
+    }
+
+    /// Adds an image at the end.
+    pub fn image(self, image: Image) -> Self {
+        self.part(Part::Image(image))
+    }
+
+    /// Marks the end of this turn as the end of what the vendor shall keep in its prompt cache.
+    pub fn cached(self, ttl: CacheTtl) -> Self {
+        self.part(Part::CacheMark { ttl })
+    }
+
     /// The text parts of this turn, joined.
     pub fn text(&self) -> String {
         self.content.iter().filter_map(Part::as_text).collect()
@@ -75,7 +88,7 @@ impl Message {
 
     /// Whether it says nothing: no part, or only blank text.
     pub fn is_blank(&self) -> bool {
-        self.content.iter().all(|part| part.as_text().is_some_and(|text| text.trim().is_empty()))
+        self.content.iter().all(Part::is_blank)
     }
 }
 
@@ -85,49 +98,61 @@ impl From<&str> for Message {
     }
 }
 
-/// The answer as a turn of the conversation, to go on from.
+/// The answer as a turn of the conversation, to go on from. Its opaque parts stand where they stood in the answer;
+/// reasoning that is not part of them is left out, since vendors take none that they have not signed.
 impl From<&Response> for Message {
     fn from(response: &Response) -> Self {
-        let text = (!response.text.is_empty()).then(|| Part::text(&response.text));
-        let calls = response.tool_calls.iter().cloned().map(Part::ToolCall);
-        Self::new(Role::Assistant, text.into_iter().chain(calls).collect())
+        let part = |piece| match piece {
+            Piece::Text(text) => Part::text(text),
+            Piece::Call(call) => Part::ToolCall(call.clone()),
+            Piece::Opaque(part) => Part::Opaque(part.clone()),
+        };
+        Self::new(Role::Assistant, response.pieces().map(part).collect())
     }
 }
 
-/// A piece of a turn.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Part {
-    /// Plain text.
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// A call that the model asked for, in its own turn.
-    ToolCall(ToolCall),
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-impl Part {
-    /// A part of plain text.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::Text { text: text.into() }
+    use super::*;
+    use crate::part::{Opaque, Placed};
+    use crate::tool::ToolCall;
+
+    fn call(id: &str) -> ToolCall {
+        ToolCall { id: id.into(), name: "f".into(), arguments: "{}".into() }
     }
 
-    /// The text, of a text part.
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text { text } => Some(text),
-            Self::ToolCall(_) => None,
-        }
+    #[test]
+    fn an_answer_becomes_a_turn_with_everything_in_its_place() {
+        let thought = |name: &str| Opaque::new("acme", json!(name));
+        let placed =
+            |name: &str, after_text, after_calls| Placed { after_text, after_calls, part: thought(name) };
+        let mut answer = Response::new("Let me look. Done.");
+        answer.tool_calls = vec![call("1"), call("2")];
+        answer.opaque =
+            vec![placed("a", 0, 0), placed("b", 12, 0), placed("c", 12, 1), placed("d", usize::MAX, 9)];
+        let turn = Message::from(&answer);
+        assert_eq!(turn.role, Role::Assistant);
+        assert_eq!(
+            turn.content,
+            [
+                Part::Opaque(thought("a")),
+                Part::text("Let me look."),
+                Part::Opaque(thought("b")),
+                Part::ToolCall(call("1")),
+                Part::Opaque(thought("c")),
+                Part::text(" Done."),
+                Part::ToolCall(call("2")),
+                Part::Opaque(thought("d")),
+            ]
+        );
+        assert_eq!(turn.text(), answer.text);
     }
-}
 
-impl fmt::Debug for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text { text } => f.debug_tuple("Text").field(&Redacted(text)).finish(),
-            Self::ToolCall(call) => f.debug_tuple("ToolCall").field(call).finish(),
-        }
+    #[test]
+    fn marks_alone_say_nothing() {
+        assert!(Message::user(" ").cached(CacheTtl::default()).is_blank());
+        assert!(!Message::user("").image(Image::url("https://example.com/cat.png")).is_blank());
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::message::{Message, Role};
+use crate::part::Part;
 use crate::tool::{Tool, ToolChoice};
 
 /// The form that the answer must have.
@@ -24,7 +25,17 @@ pub enum ResponseFormat {
         name: String,
         /// The JSON Schema.
         schema: Value,
+        /// Whether the vendor shall hold the model to it to the letter. Some vendors always do; others take only
+        /// schemas of a certain form then.
+        strict: bool,
     },
+}
+
+impl ResponseFormat {
+    /// JSON that follows this schema to the letter.
+    pub fn json_schema(name: impl Into<String>, schema: Value) -> Self {
+        Self::JsonSchema { name: name.into(), schema, strict: true }
+    }
 }
 
 /// Without the schema, which may tell as much as a prompt.
@@ -63,6 +74,10 @@ pub struct Request {
     pub tools: Vec<Tool>,
     /// Whether and which tool it must call.
     pub tool_choice: Option<ToolChoice>,
+    /// Whether one answer may hold several tool calls.
+    pub parallel_tool_calls: Option<bool>,
+    /// Whether [`Response::raw`](crate::Response::raw) shall hold what the provider sent.
+    pub keep_raw: bool,
     /// Parameters in a vendor's own words, by provider name: sent as they are, to that provider only.
     pub extra: BTreeMap<String, Map<String, Value>>,
 }
@@ -115,6 +130,18 @@ impl Request {
         self
     }
 
+    /// Sets whether one answer may hold several tool calls.
+    pub fn parallel_tool_calls(mut self, several: bool) -> Self {
+        self.parallel_tool_calls = Some(several);
+        self
+    }
+
+    /// Has the answer keep what the provider sent, in [`Response::raw`](crate::Response::raw).
+    pub fn keep_raw(mut self) -> Self {
+        self.keep_raw = true;
+        self
+    }
+
     /// Adds a parameter in the words of one provider, which is sent to that provider only.
     pub fn extra(
         mut self,
@@ -133,10 +160,15 @@ impl Request {
 
     /// Whether tools take part: offered now, or called earlier in the conversation.
     pub fn uses_tools(&self) -> bool {
-        let tool_turn = |message: &Message| {
-            message.role == Role::Tool || message.content.iter().any(|part| part.as_text().is_none())
-        };
+        let called = |part: &Part| matches!(part, Part::ToolCall(_));
+        let tool_turn = |message: &Message| message.role == Role::Tool || message.content.iter().any(called);
         !self.tools.is_empty() || self.messages.iter().any(tool_turn)
+    }
+
+    /// Whether there are images in the conversation.
+    pub fn uses_images(&self) -> bool {
+        let image = |part: &Part| matches!(part, Part::Image(_));
+        self.messages.iter().flat_map(|message| &message.content).any(image)
     }
 }
 
@@ -168,6 +200,7 @@ impl fmt::Debug for Request {
             .field("seed", &self.seed)
             .field("tools", &self.tools.len())
             .field("tool_choice", &self.tool_choice)
+            .field("response_format", &self.response_format)
             .field("extra", &self.extra.keys())
             .finish_non_exhaustive()
     }
@@ -176,7 +209,7 @@ impl fmt::Debug for Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Part;
+    use crate::part::{CacheTtl, Image};
     use crate::tool::ToolCall;
 
     #[test]
@@ -218,9 +251,19 @@ mod tests {
     #[test]
     fn conversations_can_be_kept_as_json() {
         let request = Request::new([Message::user("hi"), Message::tool("id", "t", "42")])
-            .response_format(ResponseFormat::JsonSchema { name: "n".into(), schema: Value::Null })
+            .tool(Tool::new("t", Value::Null).strict(true).cached(CacheTtl::Hour))
+            .parallel_tool_calls(false)
+            .response_format(ResponseFormat::json_schema("n", Value::Null))
             .tool_choice(ToolChoice::Named("t".into()));
         let json = serde_json::to_string(&request).unwrap();
         assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request);
+    }
+
+    #[test]
+    fn images_take_part_wherever_they_stand() {
+        let picture = Message::user("what is this?").image(Image::url("https://example.com/cat.png"));
+        assert!(Request::new([picture.clone(), Message::assistant("a cat")]).uses_images());
+        assert!(!Request::from("what is this?").uses_images());
+        assert!(!Request::new([picture]).uses_tools());
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Started, StreamEvent};
+use crate::part::{Opaque, Placed};
 use crate::redact::{self, Redacted};
 use crate::tool::{ToolCall, ToolCallDelta};
 use crate::usage::Usage;
@@ -56,6 +57,14 @@ pub struct Response {
     /// Whether the asked-for response format went to the vendor as such; `None` when none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured_output_honored: Option<bool>,
+    /// What only the vendor itself can read, and wants back when the conversation goes on: signed thoughts, results of
+    /// its own tools. [`Message`](crate::Message)'s `From<&Response>` puts each in its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opaque: Vec<Placed>,
+    /// What the provider sent, where [`Request::keep_raw`](crate::Request::keep_raw) asked for it: the body of a whole
+    /// answer, or the data of every event of a stream. Not scrubbed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub raw: Vec<String>,
 }
 
 impl Response {
@@ -69,31 +78,67 @@ impl Response {
         self.text.is_empty() && self.tool_calls.is_empty()
     }
 
+    /// Text, calls and opaque parts, each opaque part in its place.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let (mut text, mut calls) = (self.text.as_str(), self.tool_calls.as_slice());
+        // A place that is no place in this answer is at its end.
+        let mut until = move |after_text: usize, after_calls: usize| {
+            let said = self.text.len() - text.len();
+            let (before, rest) = text.split_at_checked(after_text.saturating_sub(said)).unwrap_or((text, ""));
+            text = rest;
+            let called = self.tool_calls.len() - calls.len();
+            let (made, to_come) =
+                calls.split_at_checked(after_calls.saturating_sub(called)).unwrap_or((calls, &[]));
+            calls = to_come;
+            let text = (!before.is_empty()).then_some(Piece::Text(before));
+            text.into_iter().chain(made.iter().map(Piece::Call))
+        };
+        let ends = self.opaque.iter().map(Some).chain([None]);
+        ends.flat_map(move |placed| match placed {
+            Some(placed) => {
+                until(placed.after_text, placed.after_calls).chain(Some(Piece::Opaque(&placed.part)))
+            }
+            None => until(usize::MAX, usize::MAX).chain(None),
+        })
+    }
+
     /// The events of a stream that would have given this answer.
-    pub fn into_events(self) -> Vec<StreamEvent> {
+    pub fn into_events(mut self) -> Vec<StreamEvent> {
         let started = Started {
-            model_id: self.model_id,
-            request_id: self.request_id,
+            model_id: self.model_id.take(),
+            request_id: self.request_id.take(),
             structured_output_honored: self.structured_output_honored,
         };
         let mut events = vec![StreamEvent::Started(started)];
-        events.extend(self.reasoning.map(StreamEvent::Reasoning));
-        events.extend(self.refusal.map(StreamEvent::Refusal));
-        if !self.text.is_empty() {
-            events.push(StreamEvent::Text(self.text));
-        }
-        events.extend((0..).zip(self.tool_calls).map(|(index, call)| {
-            StreamEvent::ToolCall(ToolCallDelta {
-                index,
-                id: Some(call.id),
-                name: Some(call.name),
-                arguments: call.arguments,
-            })
+        events.extend(self.raw.drain(..).map(StreamEvent::Raw));
+        events.extend(self.reasoning.take().map(StreamEvent::Reasoning));
+        events.extend(self.refusal.take().map(StreamEvent::Refusal));
+        let mut index = 0;
+        events.extend(self.pieces().map(|piece| match piece {
+            Piece::Text(text) => StreamEvent::Text(text.to_owned()),
+            Piece::Call(call) => {
+                let ToolCall { id, name, arguments } = call.clone();
+                index += 1;
+                StreamEvent::ToolCall(ToolCallDelta {
+                    index: index - 1,
+                    id: Some(id),
+                    name: Some(name),
+                    arguments,
+                })
+            }
+            Piece::Opaque(part) => StreamEvent::Opaque(part.clone()),
         }));
         events.push(StreamEvent::Usage(self.usage));
         events.push(StreamEvent::Finish(self.finish_reason));
         events
     }
+}
+
+/// A piece of an answer, in its place.
+pub(crate) enum Piece<'a> {
+    Text(&'a str),
+    Call(&'a ToolCall),
+    Opaque(&'a Opaque),
 }
 
 impl fmt::Debug for Response {
@@ -108,6 +153,8 @@ impl fmt::Debug for Response {
             .field("model_id", &self.model_id)
             .field("request_id", &self.request_id)
             .field("structured_output_honored", &self.structured_output_honored)
+            .field("opaque", &self.opaque)
+            .field("raw", &self.raw.len())
             .finish()
     }
 }

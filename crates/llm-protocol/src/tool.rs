@@ -5,10 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::part::CacheTtl;
 use crate::redact::Redacted;
 
 /// A function that the model may call.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Tool {
     /// Its name, unique within a request.
     pub name: String,
@@ -16,17 +18,37 @@ pub struct Tool {
     pub description: Option<String>,
     /// JSON Schema of its arguments, an object.
     pub parameters: Value,
+    /// Whether the vendor shall hold the model to the schema to the letter. Unset leaves it to the vendor, some of whom
+    /// take only schemas of a certain form then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+    /// All tools up to here are worth keeping in the vendor's prompt cache, as with
+    /// [`Part::CacheMark`](crate::Part::CacheMark).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheTtl>,
 }
 
 impl Tool {
     /// A tool of this name whose arguments follow this JSON Schema.
     pub fn new(name: impl Into<String>, parameters: Value) -> Self {
-        Self { name: name.into(), description: None, parameters }
+        Self { name: name.into(), description: None, parameters, strict: None, cache: None }
     }
 
     /// Says what the tool does.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
+        self
+    }
+
+    /// Sets whether the model is held to the schema to the letter.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = Some(strict);
+        self
+    }
+
+    /// Marks all tools up to this one for the vendor's prompt cache.
+    pub fn cached(mut self, ttl: CacheTtl) -> Self {
+        self.cache = Some(ttl);
         self
     }
 }

@@ -1,13 +1,17 @@
 //! Anthropic's answers, streamed and whole.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::mem;
+mod own;
 
-use llm_protocol::{FinishReason, Response, Started, StreamEvent, ToolCallDelta};
+use std::collections::{BTreeMap, VecDeque};
+
+use llm_protocol::{FinishReason, Placed, Response, Started, StreamEvent, ToolCallDelta};
+
+use self::own::Own;
 
 use super::classify;
 use super::wire::{self, Counts, Event, Message, Piece, REFUSAL, Said};
 use crate::failure::Failure;
+use crate::opaque::Opaques;
 use crate::sse;
 use crate::vendor::{Decode, Flow};
 use crate::wire::{MAX_CALLS, explanation, mended, read, text, unreadable};
@@ -26,7 +30,6 @@ const NAMES: [&str; 8] = [
 
 /// Reads a stream: `message_start`, content blocks one after another, `message_delta` with the stop reason, and
 /// `message_stop`, without which it is not complete. `ping` and what is not known may come anywhere.
-#[derive(Default)]
 pub(super) struct Decoder {
     finish: FinishReason,
     stopped: bool,
@@ -35,6 +38,9 @@ pub(super) struct Decoder {
     /// The input with which the call in a block began, as long as no piece of it has come. Most begin with `{}` and
     /// bring the input in pieces; a call without arguments brings none.
     first_inputs: BTreeMap<u64, String>,
+    /// The vendor's own blocks that are not at their end.
+    own: BTreeMap<u64, Own>,
+    opaques: Opaques,
 }
 
 impl Decode for Decoder {
@@ -64,13 +70,24 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
+    pub(super) fn new(provider: &str) -> Self {
+        Self {
+            finish: FinishReason::default(),
+            stopped: false,
+            calls: Vec::new(),
+            first_inputs: BTreeMap::new(),
+            own: BTreeMap::new(),
+            opaques: Opaques::new(provider),
+        }
+    }
+
     fn take(&mut self, event: Event<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure> {
         let block = event.index.0.unwrap_or(0);
         match event.kind() {
             "message_start" => start(event.message, out),
             "content_block_start" => self.begin(block, event.content_block, out)?,
             "content_block_delta" => self.delta(block, event.delta, out)?,
-            "content_block_stop" => self.end(block, out),
+            "content_block_stop" => self.end(block, out)?,
             "message_delta" => {
                 let reason = event.delta.stop_reason.text;
                 if reason == REFUSAL {
@@ -83,9 +100,9 @@ impl Decoder {
             }
             "message_stop" => {
                 // A block that was never stopped is at its end too.
-                for (block, arguments) in mem::take(&mut self.first_inputs) {
-                    self.call(block, ToolCallDelta { arguments, ..ToolCallDelta::default() }, out);
-                }
+                let mut open: Vec<u64> = self.first_inputs.keys().chain(self.own.keys()).copied().collect();
+                open.sort_unstable();
+                open.into_iter().try_for_each(|block| self.end(block, out))?;
                 self.stopped = true;
                 out.push_back(StreamEvent::Finish(self.finish));
                 return Ok(Flow::Done);
@@ -101,7 +118,13 @@ impl Decoder {
         piece: Piece<'_>,
         out: &mut VecDeque<StreamEvent>,
     ) -> Result<(), Failure> {
-        self.end(block, out);
+        self.end(block, out)?;
+        if piece.is_own() {
+            if self.own.len() >= MAX_CALLS {
+                return Err(Failure::protocol(format!("the answer has more than {MAX_CALLS} open blocks")));
+            }
+            self.own.insert(block, Own::begin(piece.json, &mut self.opaques)?);
+        }
         match piece.said() {
             Said::Text(text) => say(text, StreamEvent::Text, out),
             Said::Thinking(text) => say(text, StreamEvent::Reasoning, out),
@@ -129,7 +152,14 @@ impl Decoder {
         piece: Piece<'_>,
         out: &mut VecDeque<StreamEvent>,
     ) -> Result<(), Failure> {
-        match piece.said() {
+        let json = piece.json;
+        let said = piece.said();
+        match (self.own.get_mut(&block), &said) {
+            (Some(own), Said::Input(input)) => own.input(input),
+            (Some(own), _) => own.delta(json, &mut self.opaques)?,
+            (None, _) => {}
+        }
+        match said {
             Said::Text(text) => say(text, StreamEvent::Text, out),
             Said::Thinking(text) => say(text, StreamEvent::Reasoning, out),
             Said::Input(arguments) if !arguments.is_empty() => {
@@ -142,10 +172,14 @@ impl Decoder {
         Ok(())
     }
 
-    fn end(&mut self, block: u64, out: &mut VecDeque<StreamEvent>) {
+    fn end(&mut self, block: u64, out: &mut VecDeque<StreamEvent>) -> Result<(), Failure> {
         if let Some(arguments) = self.first_inputs.remove(&block) {
             self.call(block, ToolCallDelta { arguments, ..ToolCallDelta::default() }, out);
         }
+        if let Some(own) = self.own.remove(&block) {
+            out.extend(own.end(&mut self.opaques)?.map(StreamEvent::Opaque));
+        }
+        Ok(())
     }
 
     /// A piece of the call in this block. The vendor's own tools have blocks too, which are no calls of ours.
@@ -184,7 +218,7 @@ fn nonsense(what: &str) -> Failure {
 }
 
 /// Reads an answer that came whole. An error in it is one.
-pub(super) fn whole(body: &[u8]) -> Result<Response, Failure> {
+pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
     let json = text(body)?;
     let message = read::<Message<'_>>(&json).map_err(|error| unreadable(&json, &error))?;
     if message.error.is_some() || message.kind.text == "error" {
@@ -202,6 +236,11 @@ pub(super) fn whole(body: &[u8]) -> Result<Response, Failure> {
     response.text = content.text;
     response.reasoning = content.reasoning;
     response.tool_calls = content.calls;
+    let mut opaques = Opaques::new(provider);
+    for (after_text, after_calls, json) in content.own {
+        let part = own::whole(json, &mut opaques)?;
+        response.opaque.extend(part.map(|part| Placed { after_text, after_calls, part }));
+    }
     response.refusal = (stop_reason == Some(REFUSAL)).then(String::new);
     response.finish_reason = stop_reason.map(wire::finish_reason).unwrap_or_default();
     response.usage = message.usage.to_usage();

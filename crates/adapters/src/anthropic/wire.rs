@@ -8,7 +8,7 @@ use llm_protocol::{FinishReason, ToolCall, Usage};
 use serde::de::{Error, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use crate::wire::{Count, MAX_CALLS, Patient, Word, element, skip, take_error, value};
+use crate::wire::{Count, MAX_CALLS, Patient, Word, read, skip, take_error, value};
 
 /// An event of a stream.
 #[derive(Default)]
@@ -38,8 +38,8 @@ impl<'de: 'a, 'a> Patient<'de> for Event<'a> {
             "type" => self.kind = value(object)?,
             "message" => self.message = value(object)?,
             "index" => self.index = value(object)?,
-            "content_block" => self.content_block = value(object)?,
-            "delta" => self.delta = value(object)?,
+            "content_block" => self.content_block = Piece::of(object.next_value()?)?,
+            "delta" => self.delta = Piece::of(object.next_value()?)?,
             "usage" => self.usage = value(object)?,
             "error" => take_error(&mut self.error, object.next_value()?),
             _ => skip(object)?,
@@ -59,7 +59,7 @@ impl Event<'_> {
 pub(super) struct Message<'a> {
     pub(super) kind: Word<'a>,
     pub(super) error: Option<&'a RawValue>,
-    pub(super) content: Blocks,
+    pub(super) content: Blocks<'a>,
     pub(super) model: String,
     pub(super) stop_reason: Word<'a>,
     pub(super) usage: Counts,
@@ -82,22 +82,29 @@ impl<'de: 'a, 'a> Patient<'de> for Message<'a> {
 
 /// What the blocks of a whole answer say together.
 #[derive(Default)]
-pub(super) struct Blocks {
+pub(super) struct Blocks<'a> {
     pub(super) is_list: bool,
     /// One of its texts is none.
     pub(super) odd: bool,
     pub(super) text: String,
     pub(super) reasoning: Option<String>,
     pub(super) calls: Vec<ToolCall>,
+    /// The JSON of the vendor's own blocks, each with how much text and how many calls come before it.
+    pub(super) own: Vec<(usize, usize, &'a str)>,
 }
 
-impl<'de> Patient<'de> for Blocks {
+impl<'de: 'a, 'a> Patient<'de> for Blocks<'a> {
     fn list(&mut self) {
         self.is_list = true;
     }
 
     fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
-        let Some(piece) = element::<Piece<'de>, A>(list)? else { return Ok(false) };
+        let Some(json) = list.next_element::<&RawValue>()? else { return Ok(false) };
+        let piece = Piece::of(json)?;
+        let own = piece.is_own();
+        if own && self.own.len() >= MAX_CALLS {
+            return Err(A::Error::custom("too many blocks"));
+        }
         match piece.said() {
             Said::Text(text) => self.text.push_str(&text),
             Said::Thinking(text) => self.reasoning.get_or_insert_default().push_str(&text),
@@ -108,6 +115,9 @@ impl<'de> Patient<'de> for Blocks {
             Said::Nonsense => self.odd = true,
             Said::Input(_) | Said::Other => {}
         }
+        if own {
+            self.own.push((self.text.len(), self.calls.len(), json.get()));
+        }
         Ok(true)
     }
 }
@@ -115,6 +125,9 @@ impl<'de> Patient<'de> for Blocks {
 /// A block of an answer, or what comes to one that has begun.
 #[derive(Default)]
 pub(super) struct Piece<'a> {
+    /// All of it.
+    pub(super) json: &'a str,
+    is_object: bool,
     kind: Word<'a>,
     text: Text,
     thinking: String,
@@ -127,6 +140,10 @@ pub(super) struct Piece<'a> {
 }
 
 impl<'de: 'a, 'a> Patient<'de> for Piece<'a> {
+    fn object(&mut self) {
+        self.is_object = true;
+    }
+
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
             "type" => self.kind = value(object)?,
@@ -178,7 +195,18 @@ pub(super) enum Said {
     Other,
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// Reads it, and keeps its JSON.
+    fn of<E: Error>(json: &'a RawValue) -> Result<Self, E> {
+        let piece = read::<Self>(json.get()).map_err(E::custom)?;
+        Ok(Self { json: json.get(), ..piece })
+    }
+
+    /// Whether it is a block that only the vendor can read, and may want back.
+    pub(super) fn is_own(&self) -> bool {
+        self.is_object && !matches!(&*self.kind.text, "" | "text" | "tool_use")
+    }
+
     pub(super) fn said(self) -> Said {
         match &*self.kind.text {
             "text" | "text_delta" if self.text.odd => Said::Nonsense,

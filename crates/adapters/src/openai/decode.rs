@@ -1,12 +1,14 @@
 //! OpenAI's answers, streamed and whole.
 
 mod calls;
+mod thoughts;
 
 use std::collections::VecDeque;
 
 use calls::Calls;
-use llm_protocol::{Response, Started, StreamEvent, ToolCall};
+use llm_protocol::{Placed, Response, Started, StreamEvent, ToolCall};
 use serde_json::value::RawValue;
+use thoughts::Thoughts;
 
 use super::classify;
 use super::wire::{Answer, Choice, Counts, Turn};
@@ -19,11 +21,11 @@ use crate::wire;
 /// Some hosts never send `[DONE]`: a finish reason and a clean end is complete. `[DONE]` alone is not.
 ///
 /// After the finish only tokens and errors count. What cannot be read there ends the stream: the answer is whole.
-#[derive(Default)]
 pub(super) struct Decoder {
     model: Option<String>,
     finished: bool,
     calls: Calls,
+    thoughts: Thoughts,
     counts: Counts,
 }
 
@@ -62,6 +64,16 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
+    pub(super) fn new(provider: &str) -> Self {
+        Self {
+            model: None,
+            finished: false,
+            calls: Calls::default(),
+            thoughts: Thoughts::new(provider),
+            counts: Counts::default(),
+        }
+    }
+
     fn chunk(&mut self, answer: Answer<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure> {
         let counts = answer.counts();
         if self.finished {
@@ -82,6 +94,7 @@ impl Decoder {
         self.report(&counts, out);
         if let Some(reason) = finish {
             self.finished = true;
+            out.extend(self.thoughts.end(self.calls.any()).map(StreamEvent::Opaque));
             out.push_back(StreamEvent::Finish(reason));
         }
         Ok(Flow::More)
@@ -94,6 +107,7 @@ impl Decoder {
             }
         };
         let calls = delta.take_calls();
+        think(&mut self.thoughts, &delta)?;
         say(delta.take_reasoning(), StreamEvent::Reasoning);
         say(delta.content.said, StreamEvent::Text);
         say(delta.refusal.said, StreamEvent::Refusal);
@@ -124,6 +138,11 @@ impl Decoder {
     }
 }
 
+fn think(thoughts: &mut Thoughts, turn: &Turn<'_>) -> Result<(), Failure> {
+    thoughts.content(turn.reasoning_content());
+    turn.reasoning_details.map_or(Ok(()), |details| thoughts.details(details.get()))
+}
+
 fn failure(error: &RawValue) -> Failure {
     classify::in_answer(&wire::explanation(error.get()))
 }
@@ -133,7 +152,7 @@ fn odd(what: &str) -> Failure {
 }
 
 /// Reads an answer that came whole. An error in it is one, and an answer without a choice is none.
-pub(super) fn whole(body: &[u8]) -> Result<Response, Failure> {
+pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
     let json = wire::text(body)?;
     let answer = wire::read::<Answer<'_>>(&json).map_err(|error| wire::unreadable(&json, &error))?;
     let choice = answer.choices.first.as_ref();
@@ -159,6 +178,15 @@ pub(super) fn whole(body: &[u8]) -> Result<Response, Failure> {
     response.tool_calls = calls
         .map(|call| ToolCall { arguments: call.function.arguments(), name: call.function.name, id: call.id })
         .collect();
+    let mut thoughts = Thoughts::new(provider);
+    think(&mut thoughts, &turn)?;
+    let part = thoughts.end(!response.tool_calls.is_empty());
+    let after_calls = response.tool_calls.len();
+    response.opaque.extend(part.map(|part| Placed {
+        after_text: turn.content.said.len(),
+        after_calls,
+        part,
+    }));
     response.reasoning = Some(turn.take_reasoning()).filter(|text| !text.is_empty());
     response.text = turn.content.said;
     response.refusal = Some(turn.refusal.said).filter(|text| !text.is_empty());

@@ -1,14 +1,17 @@
 //! A request in OpenAI's words.
 
-use std::borrow::Cow;
+mod messages;
+mod tools;
 
-use llm_protocol::{Error, Request, Role};
+use llm_protocol::{Error, Request};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use self::messages::Messages;
+use self::tools::Offered;
 use super::{OpenAi, TokenLimitField};
 use crate::encode::{self, Fields};
-use crate::vendor::{Codec, Target};
+use crate::vendor::{Codec, Encoded, Target};
 
 /// What the user's own parameters cannot replace.
 const RESERVED: [&str; 3] = ["model", "messages", "stream"];
@@ -18,25 +21,17 @@ pub(super) fn body(
     target: &Target<'_>,
     request: &Request,
     stream: bool,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Encoded, Error> {
     encode::check(request)?;
-    let messages = request.messages.iter().map(|message| {
-        let role = match message.role {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Assistant => "assistant",
-            Role::Tool => return Err(Error::unsupported("tools")),
-        };
-        Ok(Turn { role, content: encode::text(message)? })
-    });
+    let messages = Messages::new(request, target.provider, vendor.cache_marks)?;
     let extra = encode::extra(request, target.provider, &RESERVED)?;
     let choices = extra.and_then(|extra| extra.get("n")?.as_f64());
     if choices.is_some_and(|choices| choices > 1.0) {
         return Err(encode::bad_request("the extra parameter n is over 1: there is one answer a call"));
     }
-    let body =
-        Body { vendor, target, request, stream, messages: messages.collect::<Result<_, Error>>()?, extra };
-    encode::bytes(&body)
+    let structured_output_honored = encode::honored(request, extra, "response_format");
+    let body = encode::bytes(&Body { vendor, target, request, stream, messages, extra })?;
+    Ok(Encoded { body, structured_output_honored })
 }
 
 struct Body<'a> {
@@ -44,14 +39,8 @@ struct Body<'a> {
     target: &'a Target<'a>,
     request: &'a Request,
     stream: bool,
-    messages: Vec<Turn<'a>>,
+    messages: Messages<'a>,
     extra: Option<&'a Map<String, Value>>,
-}
-
-#[derive(Serialize)]
-struct Turn<'a> {
-    role: &'static str,
-    content: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -81,6 +70,13 @@ impl Serialize for Body<'_> {
         fields.optional(self.token_limit_field(), max_tokens)?;
         fields.optional("stop", (!request.stop.is_empty()).then_some(&request.stop))?;
         fields.optional("seed", request.seed)?;
+        fields.optional("response_format", request.response_format.as_ref().and_then(tools::format))?;
+        if !request.tools.is_empty() {
+            fields.field("tools", &request.tools.iter().map(Offered::from).collect::<Vec<_>>())?;
+            fields.optional("tool_choice", request.tool_choice.as_ref().and_then(tools::choice))?;
+            // Without tools it says nothing, and OpenAI refuses it.
+            fields.optional("parallel_tool_calls", request.parallel_tool_calls)?;
+        }
         if self.stream {
             fields.field("stream", &true)?;
             let include_usage = self.vendor.include_usage;

@@ -147,6 +147,8 @@ pub(super) struct Turn<'a> {
     reasoning_content: Content,
     /// Reasoning with Groq and OpenRouter.
     reasoning: Content,
+    /// The same with OpenRouter, in the form in which it is to be sent back.
+    pub(super) reasoning_details: Option<&'a RawValue>,
     pub(super) refusal: Content,
     tool_calls: Calls<'a>,
     /// From before tools: the one call.
@@ -167,6 +169,7 @@ impl<'de: 'a, 'a> Patient<'de> for Turn<'a> {
             "content" => self.content = value(object)?,
             "reasoning_content" => self.reasoning_content = value(object)?,
             "reasoning" => self.reasoning = value(object)?,
+            "reasoning_details" => self.reasoning_details = Some(object.next_value()?),
             "refusal" => self.refusal = value(object)?,
             "tool_calls" => self.tool_calls = value(object)?,
             "function_call" => self.function_call = value(object)?,
@@ -177,6 +180,11 @@ impl<'de: 'a, 'a> Patient<'de> for Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
+    /// What the host calls the content of its reasoning.
+    pub(super) fn reasoning_content(&self) -> &str {
+        &self.reasoning_content.said
+    }
+
     /// The reasoning. Hosts that send it under both names send the same text twice.
     pub(super) fn take_reasoning(&mut self) -> String {
         let places = [&mut self.content.thought, &mut self.reasoning_content.said, &mut self.reasoning.said];

@@ -47,7 +47,7 @@ fn survive(
         ending.map_err(|failure| failure.message),
         split_ending.map_err(|failure| failure.message)
     );
-    let _an_answer_or_a_failure = codec.decode(&body);
+    let _an_answer_or_a_failure = codec.decode("acme", &body);
     let _kind = codec.failure(500, &body);
     Ok(())
 }

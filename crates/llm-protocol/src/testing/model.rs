@@ -38,10 +38,12 @@ pub struct ScriptedModel {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Honours {
     tools: bool,
     json_object: bool,
     json_schema: bool,
+    images: bool,
     context_window: Option<u64>,
 }
 
@@ -109,6 +111,12 @@ impl ScriptedModel {
     /// Honours answers that follow a JSON Schema.
     pub fn with_json_schema(mut self) -> Self {
         self.honours.json_schema = true;
+        self
+    }
+
+    /// Looks at images.
+    pub fn with_images(mut self) -> Self {
+        self.honours.images = true;
         self
     }
 
@@ -233,6 +241,9 @@ impl ModelAdapter for ScriptedModel {
         }
         if self.honours.json_schema {
             capabilities = capabilities.with_json_schema();
+        }
+        if self.honours.images {
+            capabilities = capabilities.with_images();
         }
         capabilities
     }

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use llm_protocol::testing::ScriptedModel;
 use llm_protocol::testing::contract::SECRET;
 use llm_protocol::{
-    Capabilities, Error, ErrorKind, EventStream, HealthStatus, ModelAdapter, Progress, Request, Response,
+    Capabilities, Error, ErrorKind, EventStream, HealthStatus, ModelAdapter, Part, Progress, Request, Response,
     Role, StreamEvent, StreamingModelAdapter, ToolCallingModelAdapter,
 };
 
@@ -20,6 +20,7 @@ pub(crate) enum Flaw {
     SendsEmptyRequests,
     IgnoresFormats,
     RefusesForeignCalls,
+    RefusesForeignThoughts,
     NoUsageInStreams,
     GoesOnAfterFinish,
     Buffers,
@@ -61,6 +62,11 @@ impl Flawed {
     /// What the flaw does before anything is sent.
     fn before(&self, request: &Request) -> Result<(), Error> {
         let foreign = request.messages.iter().any(|message| message.role == Role::Tool);
+        let thought = |part: &Part| matches!(part, Part::Opaque(_));
+        let thoughts = request.messages.iter().flat_map(|message| &message.content).any(thought);
+        if self.flaw == Flaw::RefusesForeignThoughts && thoughts {
+            return Err(Error::new(ErrorKind::BadRequest, "not signed").with_model_key(self.model.key()));
+        }
         if self.flaw == Flaw::RefusesForeignCalls && foreign {
             return Err(Error::new(ErrorKind::BadRequest, "no such call").with_model_key(self.model.key()));
         }

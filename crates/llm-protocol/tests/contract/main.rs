@@ -142,6 +142,7 @@ const FLAWS: &[(&str, Flaw)] = &[
     ("an empty request is refused before it is sent", Flaw::SendsEmptyRequests),
     ("what the adapter lacks is refused before it is sent", Flaw::IgnoresFormats),
     ("another vendor's tool calls are taken over", Flaw::RefusesForeignCalls),
+    ("another vendor's opaque parts are left out", Flaw::RefusesForeignThoughts),
     ("whole or streamed, an answer is the same", Flaw::NoUsageInStreams),
     ("a whole stream ends with its terminal marker", Flaw::GoesOnAfterFinish),
     ("text is handed out as it comes", Flaw::Buffers),

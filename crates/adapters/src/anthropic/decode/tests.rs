@@ -182,7 +182,7 @@ fn stop_reasons_are_mapped() {
         let streamed = answer(&sse([START, &text("a"), &end(wire), STOP]));
         let body =
             json!({"type": "message", "content": [{"type": "text", "text": "a"}], "stop_reason": wire});
-        let whole = anthropic().decode(body.to_string().as_bytes()).unwrap();
+        let whole = anthropic().decode("anthropic", body.to_string().as_bytes()).unwrap();
         let refusal = (wire == "refusal").then(String::new);
         for response in [streamed, whole] {
             assert_eq!((response.finish_reason, response.refusal), (reason, refusal.clone()), "{wire}");
@@ -202,7 +202,7 @@ fn whole_answers() {
         ],
         "usage": {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": null},
     });
-    let response = anthropic().decode(body.to_string().as_bytes()).unwrap();
+    let response = anthropic().decode("anthropic", body.to_string().as_bytes()).unwrap();
     assert_eq!((&*response.text, response.reasoning.as_deref()), ("yes", Some("hm")));
     assert_eq!(response.tool_calls[0].arguments, "{\"x\":1}");
     assert_eq!((response.usage.total(), response.usage.cache_read_tokens), (Some(3), None));
@@ -221,7 +221,7 @@ fn what_is_no_answer_is_a_failure() {
         (r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, ErrorKind::Overloaded),
         (r#"{"error":{"type":"api_error","message":"m"}}"#, ErrorKind::Server),
     ] {
-        assert_eq!(anthropic().decode(body.as_bytes()).unwrap_err().kind, kind, "{body}");
+        assert_eq!(anthropic().decode("anthropic", body.as_bytes()).unwrap_err().kind, kind, "{body}");
     }
 }
 

@@ -27,6 +27,10 @@ struct Known {
 }
 
 impl Calls {
+    pub(super) fn any(&self) -> bool {
+        self.begun > 0
+    }
+
     /// A piece of a call; none as long as the call has no name. Ids and names are passed on once, since some hosts
     /// repeat them with every piece; a new id begins a new call, since some hosts send every call with the same index.
     pub(super) fn delta(&mut self, call: Call<'_>) -> Result<Option<ToolCallDelta>, Failure> {

@@ -8,7 +8,7 @@ use crate::OpenAi;
 use crate::testing::{self, sse};
 use crate::vendor::Codec;
 
-const OPEN_AI: OpenAi = OpenAi { token_limit_field: None, include_usage: true };
+const OPEN_AI: OpenAi = OpenAi { token_limit_field: None, include_usage: true, cache_marks: false };
 
 fn read(data: &[&str]) -> (Vec<StreamEvent>, Option<ErrorKind>) {
     let (events, ending) = testing::read(&OPEN_AI, [sse(data.iter().copied()).as_bytes()]);
@@ -185,7 +185,7 @@ fn finish_reasons_are_mapped() {
         let (events, failure) = read(&[&chunk(&json!({}), Some(wire)), &chunk(&json!({}), Some("stop"))]);
         assert_eq!((events.last(), failure), (Some(&StreamEvent::Finish(reason)), None));
         let body = json!({"choices": [{"message": {"content": "a"}, "finish_reason": wire}]}).to_string();
-        assert_eq!(OPEN_AI.decode(body.as_bytes()).unwrap().finish_reason, reason);
+        assert_eq!(OPEN_AI.decode("openai", body.as_bytes()).unwrap().finish_reason, reason);
     }
 }
 
@@ -271,13 +271,13 @@ fn whole_answers() {
         }}],
         "usage": {"prompt_tokens": 1, "completion_tokens": 2},
     });
-    let response = OPEN_AI.decode(format!("\n   \n{body}\n").as_bytes()).unwrap();
+    let response = OPEN_AI.decode("openai", format!("\n   \n{body}\n").as_bytes()).unwrap();
     assert_eq!((&*response.text, response.reasoning.as_deref()), ("yes", Some("hm")));
     assert_eq!(response.tool_calls[0].name, "f");
     assert_eq!(response.usage.total(), Some(3));
     assert_eq!(response.model_id.as_deref(), Some("gpt-x-1"));
     let refused = r#"{"choices":[{"message":{"content":null,"refusal":"no"},"finish_reason":"stop"}]}"#;
-    assert_eq!(OPEN_AI.decode(refused.as_bytes()).unwrap().refusal.as_deref(), Some("no"));
+    assert_eq!(OPEN_AI.decode("openai", refused.as_bytes()).unwrap().refusal.as_deref(), Some("no"));
 }
 
 #[test]
@@ -298,10 +298,10 @@ fn what_is_no_answer_is_a_failure() {
         (r#"{"object":"error","message":"m","code":404}"#, ErrorKind::ModelNotFound),
         (r#"{"choices":[{"message":{"content":""},"error":{"code":502}}]}"#, ErrorKind::Server),
     ] {
-        assert_eq!(OPEN_AI.decode(body.as_bytes()).unwrap_err().kind, kind, "{body}");
+        assert_eq!(OPEN_AI.decode("openai", body.as_bytes()).unwrap_err().kind, kind, "{body}");
     }
     assert_eq!(
-        OPEN_AI.decode(b"{\"choices\":[{\"message\":{\"content\":\"\xff\"}}]}").unwrap_err().kind,
+        OPEN_AI.decode("openai", b"{\"choices\":[{\"message\":{\"content\":\"\xff\"}}]}").unwrap_err().kind,
         ErrorKind::Protocol
     );
 }

@@ -65,6 +65,10 @@ pub(super) async fn try_out<H: Harness>(harness: &H, evidence: &Evidence, summar
         "another vendor's tool calls are taken over",
         guarded(live::foreign_calls(harness, evidence)).await,
     );
+    summary.note(
+        "another vendor's opaque parts are left out",
+        guarded(live::foreign_thoughts(harness, evidence)).await,
+    );
     summary.note("text is handed out as it comes", guarded(live::handed_out(harness, evidence)).await);
     summary.note("a silent provider is waited for", guarded(live::patient(harness, evidence)).await);
     summary.note("a dropped call ends its request", guarded(live::dropped_call(harness, evidence)).await);

@@ -57,7 +57,7 @@ fn nonsense_where_the_answer_should_be_is_a_failure() {
         assert_eq!(failure(&anthropic(), &around(event)), Some(ErrorKind::Protocol), "{event}");
     }
     let body = br#"{"content":[{"type":"text","text":5}]}"#;
-    assert_eq!(anthropic().decode(body).unwrap_err().kind, ErrorKind::Protocol);
+    assert_eq!(anthropic().decode("anthropic", body).unwrap_err().kind, ErrorKind::Protocol);
 }
 
 #[test]
@@ -141,13 +141,13 @@ fn the_input_of_every_block_is_kept() {
 fn lists_without_end_do_not_fill_the_memory() {
     let many = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
     let empty = format!(r#"{{"content":{}}}"#, many("{}", 1_000_000));
-    assert!(anthropic().decode(empty.as_bytes()).unwrap().is_empty());
+    assert!(anthropic().decode("anthropic", empty.as_bytes()).unwrap().is_empty());
     let calls = format!(r#"{{"content":{}}}"#, many(r#"{"type":"tool_use","name":"f"}"#, 5000));
-    assert_eq!(anthropic().decode(calls.as_bytes()).unwrap_err().kind, ErrorKind::Protocol);
+    assert_eq!(anthropic().decode("anthropic", calls.as_bytes()).unwrap_err().kind, ErrorKind::Protocol);
     let begin = r#"{"type":"content_block_start","content_block":{"type":"tool_use","name":"f"}}"#;
     assert_eq!(failure(&anthropic(), &sse(vec![begin; 5000])), Some(ErrorKind::Protocol));
     let error = format!(r#"{{"error":{}}}"#, many("0", 1_000_000));
-    let failure = anthropic().decode(error.as_bytes()).unwrap_err();
+    let failure = anthropic().decode("anthropic", error.as_bytes()).unwrap_err();
     assert_eq!((failure.kind, &*failure.message), (ErrorKind::Server, "no explanation"));
 }
 
@@ -155,7 +155,7 @@ fn lists_without_end_do_not_fill_the_memory() {
 fn details_do_not_cost_a_whole_answer() {
     let body = r#"{"type":"message","error":{},"model":5,"stop_reason":"end_turn","stop_reason":"end_turn","usage":"n/a",
         "content":[5,null,{"type":"tool_use"},{"type":"tool_use","id":5,"name":"f"},{"type":"text","text":"a\ud83d"}]}"#;
-    let response = anthropic().decode(body.as_bytes()).unwrap();
+    let response = anthropic().decode("anthropic", body.as_bytes()).unwrap();
     let call = ToolCall { name: "f".into(), arguments: "{}".into(), ..ToolCall::default() };
     assert_eq!((&*response.text, response.tool_calls), ("a\u{fffd}", vec![call]));
     assert_eq!((response.finish_reason, response.usage), (FinishReason::Stop, Usage::default()));
@@ -165,6 +165,6 @@ fn details_do_not_cost_a_whole_answer() {
 fn whole_answers_that_break_off_are_truncated() {
     for body in [&br#"{"content":[{"type":"text","text":"ab"#[..], b"{\"content\":", b"{\"model\":\"\xf0\x9f"]
     {
-        assert_eq!(anthropic().decode(body).unwrap_err().kind, ErrorKind::Truncated);
+        assert_eq!(anthropic().decode("anthropic", body).unwrap_err().kind, ErrorKind::Truncated);
     }
 }

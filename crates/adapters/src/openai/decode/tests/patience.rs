@@ -33,7 +33,7 @@ fn details_do_not_cost_an_answer() {
         let (streamed, failure) = answer(&[chunk, END]);
         assert_eq!((&*streamed.text, failure), ("a", None), "{chunk}");
         let body = chunk.replace("\"delta\"", "\"message\"");
-        let whole = OPEN_AI.decode(body.as_bytes()).unwrap();
+        let whole = OPEN_AI.decode("openai", body.as_bytes()).unwrap();
         assert_eq!((&*whole.text, whole.usage, whole.tool_calls.len()), ("a", Usage::default(), 0), "{body}");
     }
     let halves = r#"{"choices":[{"delta":{"content":"\ud83d a \ud83d\ude00"}}]}"#;
@@ -53,7 +53,11 @@ fn text_and_finish_have_to_be_what_they_are() {
     ] {
         assert_eq!(answer(&[chunk, END]).1, Some(ErrorKind::Protocol), "{chunk}");
         let body = chunk.replace("\"delta\"", "\"message\"");
-        assert_eq!(OPEN_AI.decode(body.as_bytes()).unwrap_err().kind, ErrorKind::Protocol, "{body}");
+        assert_eq!(
+            OPEN_AI.decode("openai", body.as_bytes()).unwrap_err().kind,
+            ErrorKind::Protocol,
+            "{body}"
+        );
     }
 }
 
@@ -129,7 +133,7 @@ fn calls_have_a_name() {
         let chunk = format!(r#"{{"choices":[{{"delta":{{"tool_calls":{calls}}}}}]}}"#);
         let (streamed, failure) = answer(&[&chunk, END]);
         assert_eq!((streamed.is_empty(), failure), (true, None), "{calls}");
-        let whole = OPEN_AI.decode(chunk.replace("\"delta\"", "\"message\"").as_bytes()).unwrap();
+        let whole = OPEN_AI.decode("openai", chunk.replace("\"delta\"", "\"message\"").as_bytes()).unwrap();
         assert!(whole.is_empty(), "{calls}");
     }
     let late = [
@@ -157,9 +161,9 @@ fn calls_from_before_tools_are_calls() {
     );
     let whole =
         br#"{"choices":[{"message":{"content":null,"function_call":{"name":"f","arguments":"{}"}}}]}"#;
-    assert_eq!(OPEN_AI.decode(whole).unwrap().tool_calls, [call]);
+    assert_eq!(OPEN_AI.decode("openai", whole).unwrap().tool_calls, [call]);
     let twice = br#"{"choices":[{"message":{"tool_calls":[{"id":"a","function":{"name":"f"}}],"function_call":{"name":"f"}}}]}"#;
-    assert_eq!(OPEN_AI.decode(twice).unwrap().tool_calls.len(), 1);
+    assert_eq!(OPEN_AI.decode("openai", twice).unwrap().tool_calls.len(), 1);
 }
 
 /// What is said in a few bytes an element must not become much more.
@@ -174,10 +178,14 @@ fn lists_without_end_do_not_fill_the_memory() {
     ] {
         let chunk = format!(r#"{{"choices":[{{"delta":{{"{name}":{list}}}}}]}}"#);
         let body = chunk.replace("\"delta\"", "\"message\"");
-        assert_eq!(OPEN_AI.decode(body.as_bytes()).err().map(|failure| failure.kind), failure, "{name}");
+        assert_eq!(
+            OPEN_AI.decode("openai", body.as_bytes()).err().map(|failure| failure.kind),
+            failure,
+            "{name}"
+        );
     }
     let error = format!(r#"{{"error":{}}}"#, many("0", 1_000_000));
-    let failure = OPEN_AI.decode(error.as_bytes()).unwrap_err();
+    let failure = OPEN_AI.decode("openai", error.as_bytes()).unwrap_err();
     assert_eq!((failure.kind, &*failure.message), (ErrorKind::Server, "no explanation"));
     let chunks: Vec<String> = (0..5000)
         .map(|index| {
@@ -198,7 +206,7 @@ fn whole_answers_that_break_off_are_truncated() {
         (b"\n \n", ErrorKind::Protocol),
         (b"{\"choices\":]", ErrorKind::Protocol),
     ] {
-        assert_eq!(OPEN_AI.decode(body).unwrap_err().kind, kind);
+        assert_eq!(OPEN_AI.decode("openai", body).unwrap_err().kind, kind);
     }
 }
 
@@ -206,7 +214,7 @@ fn whole_answers_that_break_off_are_truncated() {
 fn an_answer_without_a_finish_reason_has_an_unknown_one() {
     for reason in ["", r#","finish_reason":null"#, r#","finish_reason":"""#] {
         let body = format!(r#"{{"choices":[{{"message":{{"content":"a"}}{reason}}}]}}"#);
-        assert_eq!(OPEN_AI.decode(body.as_bytes()).unwrap().finish_reason, FinishReason::Unknown);
+        assert_eq!(OPEN_AI.decode("openai", body.as_bytes()).unwrap().finish_reason, FinishReason::Unknown);
     }
 }
 

@@ -10,10 +10,11 @@ use super::failures::everything;
 use crate::adapter::{HealthState, HealthStatus, ModelAdapter};
 use crate::error::{Category, Error, ErrorKind};
 use crate::event::StreamEvent;
-use crate::message::{Message, Part, Role};
+use crate::message::{Message, Role};
+use crate::part::{Image, Opaque, Part};
 use crate::progress::{Progress, Stage};
 use crate::request::{Request, ResponseFormat};
-use crate::testing::contract::evidence::{Evidence, TEXT, answers, plain, with_tool};
+use crate::testing::contract::evidence::{Evidence, PROMPT_WORDS, TEXT, answers, plain, with_tool};
 use crate::testing::contract::harness::{Harness, SECRET, Scenario, Wired};
 use crate::testing::contract::observe::{Mode, observe, talk, until};
 use crate::testing::contract::summary::{Finding, Verdict, broken, require, skipped};
@@ -89,12 +90,14 @@ pub(super) async fn empty_request<H: Harness>(harness: &H, evidence: &Evidence) 
 
 pub(super) async fn lacking<H: Harness>(harness: &H, evidence: &Evidence) -> Verdict {
     let Wired { adapter, provider: _alive } = wire(harness, &answers()).await?;
-    let schema = ResponseFormat::JsonSchema {
-        name: "reply".to_owned(),
-        schema: serde_json::json!({"type": "object"}),
-    };
-    let demanding =
-        [with_tool(), plain().response_format(ResponseFormat::JsonObject), plain().response_format(schema)];
+    let schema = ResponseFormat::json_schema("reply", serde_json::json!({"type": "object"}));
+    let picture = Message::user(PROMPT_WORDS).image(Image::url("https://example.com/cat.png"));
+    let demanding = [
+        with_tool(),
+        plain().response_format(ResponseFormat::JsonObject),
+        plain().response_format(schema),
+        Request::new([picture]),
+    ];
     let mut tried = false;
     for request in demanding {
         let Some(missing) = adapter.capabilities().missing(&request) else { continue };
@@ -137,6 +140,19 @@ pub(super) async fn foreign_calls<H: Harness>(harness: &H, evidence: &Evidence) 
     let mut request = with_tool();
     request.messages.push(Message::new(Role::Assistant, vec![Part::ToolCall(call)]));
     request.messages.push(Message::tool(id, "weather", "sunny"));
+    for mode in evidence.all_modes() {
+        let Some(seen) = observe(harness, &answers(), *mode, &request).await else { continue };
+        require(seen.response().is_some(), || format!("{}: {:?}", seen.place(), seen.error()))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn foreign_thoughts<H: Harness>(harness: &H, evidence: &Evidence) -> Verdict {
+    let mut request = plain();
+    let thought =
+        Opaque::new("another vendor", serde_json::json!({"type": "thinking", "signature": "signed"}));
+    request.messages.push(Message::new(Role::Assistant, vec![Part::Opaque(thought), Part::text("I see.")]));
+    request.messages.push(Message::user("Go on."));
     for mode in evidence.all_modes() {
         let Some(seen) = observe(harness, &answers(), *mode, &request).await else { continue };
         require(seen.response().is_some(), || format!("{}: {:?}", seen.place(), seen.error()))?;
