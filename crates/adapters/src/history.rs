@@ -185,3 +185,6 @@ pub(crate) fn arguments(call: &ToolCall) -> Result<Cow<'_, RawValue>, Error> {
     };
     object.ok_or_else(|| Error::unsupported("tool arguments that are not a JSON object"))
 }
+
+#[cfg(test)]
+mod tests;

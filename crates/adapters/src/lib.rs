@@ -11,6 +11,8 @@ mod anthropic;
 mod base_url;
 mod builder;
 mod call;
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+mod call_ids;
 mod credentials;
 #[cfg(any(feature = "anthropic", feature = "openai"))]
 mod encode;

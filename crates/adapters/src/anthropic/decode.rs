@@ -3,6 +3,7 @@
 mod own;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use llm_protocol::{FinishReason, Placed, Response, Started, StreamEvent, ToolCallDelta};
 
@@ -10,6 +11,7 @@ use self::own::Own;
 
 use super::classify;
 use super::wire::{self, Counts, Event, Message, Piece, REFUSAL, Said};
+use crate::call_ids::CallIds;
 use crate::failure::Failure;
 use crate::opaque::Opaques;
 use crate::sse;
@@ -35,6 +37,7 @@ pub(super) struct Decoder {
     stopped: bool,
     /// The block of each tool call, in order.
     calls: Vec<u64>,
+    ids: CallIds,
     /// The input with which the call in a block began, as long as no piece of it has come. Most begin with `{}` and
     /// bring the input in pieces; a call without arguments brings none.
     first_inputs: BTreeMap<u64, String>,
@@ -75,6 +78,7 @@ impl Decoder {
             finish: FinishReason::default(),
             stopped: false,
             calls: Vec::new(),
+            ids: CallIds::default(),
             first_inputs: BTreeMap::new(),
             own: BTreeMap::new(),
             opaques: Opaques::new(provider),
@@ -132,6 +136,7 @@ impl Decoder {
                 return Err(Failure::protocol(format!("the answer has more than {MAX_CALLS} tool calls")));
             }
             Said::Call { id, name, input } => {
+                let id = self.ids.claim_or_make(id, self.calls.len());
                 self.calls.push(block);
                 self.first_inputs.insert(block, input);
                 self.call(
@@ -236,6 +241,10 @@ pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
     response.text = content.text;
     response.reasoning = content.reasoning;
     response.tool_calls = content.calls;
+    let mut ids = CallIds::default();
+    for (place, call) in response.tool_calls.iter_mut().enumerate() {
+        call.id = ids.claim_or_make(mem::take(&mut call.id), place);
+    }
     let mut opaques = Opaques::new(provider);
     for (after_text, after_calls, json) in content.own {
         let part = own::whole(json, &mut opaques)?;

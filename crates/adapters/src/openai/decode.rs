@@ -12,6 +12,7 @@ use thoughts::Thoughts;
 
 use super::classify;
 use super::wire::{Answer, Choice, Counts, Turn};
+use crate::call_ids::CallIds;
 use crate::failure::Failure;
 use crate::sse::Event;
 use crate::vendor::{Decode, Flow};
@@ -94,6 +95,7 @@ impl Decoder {
         self.report(&counts, out);
         if let Some(reason) = finish {
             self.finished = true;
+            out.extend(self.calls.end().into_iter().map(StreamEvent::ToolCall));
             out.extend(self.thoughts.end(self.calls.any()).map(StreamEvent::Opaque));
             out.push_back(StreamEvent::Finish(reason));
         }
@@ -175,8 +177,14 @@ pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
     }
     // What has no name is no call, and would make an empty answer a success.
     let calls = turn.take_calls().into_iter().filter(|call| !call.function.name.is_empty());
-    response.tool_calls = calls
-        .map(|call| ToolCall { arguments: call.function.arguments(), name: call.function.name, id: call.id })
+    let mut ids = CallIds::default();
+    response.tool_calls = (0..)
+        .zip(calls)
+        .map(|(place, call)| ToolCall {
+            arguments: call.function.arguments(),
+            name: call.function.name,
+            id: ids.claim_or_make(call.id, place),
+        })
         .collect();
     let mut thoughts = Thoughts::new(provider);
     think(&mut thoughts, &turn)?;

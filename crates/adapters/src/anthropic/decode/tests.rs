@@ -225,4 +225,5 @@ fn what_is_no_answer_is_a_failure() {
     }
 }
 
+mod own;
 mod patience;

@@ -1,10 +1,11 @@
 //! The tool calls of a stream, told apart by index and id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use llm_protocol::ToolCallDelta;
 
+use crate::call_ids::CallIds;
 use crate::failure::Failure;
 use crate::openai::wire::Call;
 use crate::wire::MAX_CALLS;
@@ -15,6 +16,9 @@ pub(super) struct Calls {
     latest: BTreeMap<u64, Known>,
     /// How many have a name, and so are calls.
     begun: u32,
+    ids: CallIds,
+    /// The calls that have been given an id.
+    with_id: BTreeSet<u32>,
 }
 
 #[derive(Default)]
@@ -29,6 +33,16 @@ struct Known {
 impl Calls {
     pub(super) fn any(&self) -> bool {
         self.begun > 0
+    }
+
+    /// Ids for the calls whose host sent none, or the same for several.
+    pub(super) fn end(&mut self) -> Vec<ToolCallDelta> {
+        let without = (0..self.begun).filter(|index| !self.with_id.contains(index));
+        let named = without.map(|index| {
+            let id = Some(self.ids.make(index as usize));
+            ToolCallDelta { index, id, ..ToolCallDelta::default() }
+        });
+        named.collect()
     }
 
     /// A piece of a call; none as long as the call has no name. Ids and names are passed on once, since some hosts
@@ -49,7 +63,10 @@ impl Calls {
             known.id.clone_from(&call.id);
         }
         if let Some(index) = known.index {
-            let id = is_new_id.then_some(call.id);
+            let id = Some(call.id).filter(|id| is_new_id && self.ids.claim(id));
+            if id.is_some() {
+                self.with_id.insert(index);
+            }
             return Ok(Some(ToolCallDelta { index, id, name: None, arguments }));
         }
         known.early.push_str(&arguments);
@@ -62,7 +79,10 @@ impl Calls {
         let index = self.begun;
         self.begun += 1;
         known.index = Some(index);
-        let id = Some(known.id.clone()).filter(|id| !id.is_empty());
+        let id = Some(known.id.clone()).filter(|id| self.ids.claim(id));
+        if id.is_some() {
+            self.with_id.insert(index);
+        }
         Ok(Some(ToolCallDelta {
             index,
             id,

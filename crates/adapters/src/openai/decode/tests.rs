@@ -230,6 +230,7 @@ fn tool_calls_are_not_lost() {
     let calls = |chunks: &[Value]| {
         let chunks: Vec<String> =
             chunks.iter().map(|calls| chunk(&json!({ "tool_calls": calls }), None)).collect();
+        let chunks: Vec<String> = chunks.into_iter().chain([chunk(&json!({}), Some("tool_calls"))]).collect();
         let (events, _) = read(&chunks.iter().map(String::as_str).collect::<Vec<_>>());
         let calls = testing::collect(&events).tool_calls;
         calls
@@ -259,6 +260,13 @@ fn tool_calls_are_not_lost() {
         {"id": "b", "function": {"name": "g", "arguments": null}},
     ])];
     assert_eq!(calls(&no_index), ["a f {\"x\":1}", "b g "]);
+    let no_id = [
+        json!([{"index": 0, "function": {"name": "f", "arguments": "{}"}}]),
+        json!([{"index": 1, "id": "", "function": {"name": "f", "arguments": "{}"}}]),
+        json!([{"index": 1, "id": "late", "function": {"arguments": ""}}]),
+        json!([{"index": 2, "id": "late", "function": {"name": "g", "arguments": "{}"}}]),
+    ];
+    assert_eq!(calls(&no_id), ["call_1 f {}", "late f {}", "call_3 g {}"]);
 }
 
 #[test]
@@ -307,3 +315,4 @@ fn what_is_no_answer_is_a_failure() {
 }
 
 mod patience;
+mod thoughts;

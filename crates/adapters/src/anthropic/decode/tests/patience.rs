@@ -156,7 +156,7 @@ fn details_do_not_cost_a_whole_answer() {
     let body = r#"{"type":"message","error":{},"model":5,"stop_reason":"end_turn","stop_reason":"end_turn","usage":"n/a",
         "content":[5,null,{"type":"tool_use"},{"type":"tool_use","id":5,"name":"f"},{"type":"text","text":"a\ud83d"}]}"#;
     let response = anthropic().decode("anthropic", body.as_bytes()).unwrap();
-    let call = ToolCall { name: "f".into(), arguments: "{}".into(), ..ToolCall::default() };
+    let call = ToolCall { id: "call_1".into(), name: "f".into(), arguments: "{}".into() };
     assert_eq!((&*response.text, response.tool_calls), ("a\u{fffd}", vec![call]));
     assert_eq!((response.finish_reason, response.usage), (FinishReason::Stop, Usage::default()));
 }

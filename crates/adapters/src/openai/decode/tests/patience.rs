@@ -148,7 +148,7 @@ fn calls_have_a_name() {
 
 #[test]
 fn calls_from_before_tools_are_calls() {
-    let call = ToolCall { id: String::new(), name: "f".into(), arguments: "{}".into() };
+    let call = ToolCall { id: "call_1".into(), name: "f".into(), arguments: "{}".into() };
     let (streamed, _) = answer(&[
         r#"{"choices":[{"delta":{"content":null,"function_call":{"name":"f","arguments":""}}}]}"#,
         r#"{"choices":[{"delta":{"function_call":{"arguments":"{"}}}]}"#,
