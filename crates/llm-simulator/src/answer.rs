@@ -1,9 +1,11 @@
-//! What a well-behaved model says: text, reasoning, why it stopped and what it counted.
+//! What a well-behaved model says: text, reasoning, tool calls, why it stopped and what it counted.
+
+use crate::host::Host;
 
 /// Why the model stopped, in words that every wire format can express.
 ///
-/// Converts from a string: `stop`, `length`, `content_filter` and `refusal` mean the variants, anything else is
-/// sent to the client as it is.
+/// Converts from a string: `stop`, `length`, `content_filter`, `refusal` and `tool_calls` (or `tool_use`) mean the
+/// variants, anything else is sent to the client as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Finish {
@@ -16,6 +18,10 @@ pub enum Finish {
     ContentFilter,
     /// The model declined: OpenAI `stop` (the text is in its `refusal` field), Anthropic `refusal`.
     Refusal,
+    /// The model waits for the results of its tool calls: OpenAI `tool_calls`, Anthropic `tool_use`.
+    ToolCalls,
+    /// The model came to this stop sequence: OpenAI `stop`, Anthropic `stop_sequence` with the sequence.
+    StopSequence(String),
     /// Any other reason, sent verbatim.
     Other(String),
 }
@@ -27,6 +33,7 @@ impl From<&str> for Finish {
             "length" => Self::Length,
             "content_filter" => Self::ContentFilter,
             "refusal" => Self::Refusal,
+            "tool_calls" | "tool_use" => Self::ToolCalls,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -73,38 +80,158 @@ pub(crate) enum Counted {
     Unknown,
 }
 
-/// The answer itself, without any misbehaviour.
+/// A tool call as the behaviour has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Called {
+    /// `None`: one in the vendor's manner.
+    pub(crate) id: Option<String>,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
+}
+
+/// What the behaviour says about the answer; the rest is found when the request is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// `None` and no calls: what a faithful model would say.
+    pub(crate) text: Option<Vec<String>>,
+    pub(crate) reasoning: Vec<String>,
+    /// Reasoning that the vendor keeps secret, one block each.
+    pub(crate) redacted: Vec<String>,
+    pub(crate) calls: Vec<Called>,
+    pub(crate) finish: Option<Finish>,
+    pub(crate) counted: Counted,
+    /// What is written to the cache is kept for an hour rather than for five minutes.
+    pub(crate) cached_for_an_hour: bool,
+    pub(crate) host: Host,
+}
+
+/// What a faithful model says unasked, because the request wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A call of this tool; why the model stopped, where the vendor does not say that it was for the call.
+    Call {
+        name: String,
+        arguments: String,
+        finish: Option<Finish>,
+    },
+    Json(String),
+}
+
+/// A tool call of an answer, with the pieces in which a stream sends its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
+    /// What the first delta of the call has of the arguments.
+    pub(crate) first: String,
+    pub(crate) pieces: Vec<String>,
+}
+
+/// The block to which a delta belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Text,
+    Call(usize),
+}
+
+/// The answer itself, without any misbehaviour.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// The text, already cut into what a stream sends as one delta each.
     pub(crate) text: Vec<String>,
     pub(crate) reasoning: Vec<String>,
+    pub(crate) redacted: Vec<String>,
+    pub(crate) calls: Vec<Call>,
     pub(crate) finish: Finish,
     pub(crate) counted: Counted,
+    pub(crate) cached_for_an_hour: bool,
+    pub(crate) host: Host,
 }
 
-impl Default for Answer {
-    fn default() -> Self {
-        Self {
-            text: words("Hello! How can I help you today?"),
-            reasoning: Vec::new(),
-            finish: Finish::Stop,
-            counted: Counted::Deltas,
+impl Said {
+    /// The answer to a request that wants this; `id` makes the id of the call with this number.
+    pub(crate) fn answer(&self, wanted: Option<Wanted>, id: impl Fn(usize) -> String) -> Answer {
+        let mut text = self.text.clone().unwrap_or_default();
+        let (mut calls, mut finish) = (self.calls.clone(), self.finish.clone());
+        if self.text.is_none() && calls.is_empty() {
+            match wanted {
+                None => text = words("Hello! How can I help you today?"),
+                Some(Wanted::Json(json)) => text = pieces(&json),
+                Some(Wanted::Call { name, arguments, finish: why }) => {
+                    calls.push(Called { id: None, name, arguments });
+                    finish = finish.or(why);
+                }
+            }
+        }
+        let usual = if calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
+        let call = |(number, called): (usize, Called)| {
+            // Mistral sends a call whole, all others send its arguments in pieces.
+            let whole = self.host == Host::Mistral;
+            Call {
+                id: called.id.unwrap_or_else(|| id(number)),
+                name: called.name,
+                first: if whole { called.arguments.clone() } else { String::new() },
+                pieces: if whole { Vec::new() } else { pieces(&called.arguments) },
+                arguments: called.arguments,
+            }
+        };
+        Answer {
+            text,
+            reasoning: self.reasoning.clone(),
+            redacted: self.redacted.clone(),
+            calls: calls.into_iter().enumerate().map(call).collect(),
+            finish: finish.unwrap_or(usual),
+            counted: self.counted,
+            cached_for_an_hour: self.cached_for_an_hour,
+            host: self.host,
         }
     }
 }
 
 impl Answer {
+    /// How many deltas a stream has after the reasoning: those of the text, and for every call its start and each
+    /// piece of its arguments.
+    pub(crate) fn deltas(&self) -> usize {
+        self.text.len() + self.calls.iter().map(Call::deltas).sum::<usize>()
+    }
+
+    /// Where a stream is after so many deltas. One that has only calls begins with the first of them.
+    pub(crate) fn place(&self, deltas: usize) -> Place {
+        let mut seen = self.text.len();
+        let mut place = if seen == 0 && !self.calls.is_empty() { Place::Call(0) } else { Place::Text };
+        for (number, call) in self.calls.iter().enumerate() {
+            if deltas > seen {
+                place = Place::Call(number);
+            }
+            seen += call.deltas();
+        }
+        place
+    }
+
     pub(crate) fn usage(&self) -> Option<Usage> {
         match self.counted {
             Counted::Given(usage) => Some(usage),
             Counted::Unknown => None,
             Counted::Deltas => {
-                let (text, reasoning) = (self.text.len() as u64, self.reasoning.len() as u64);
-                Some(Usage { reasoning_tokens: reasoning, ..Usage::new(12, text + reasoning) })
+                let (said, reasoning) = (self.deltas() as u64, self.reasoning.len() as u64);
+                Some(Usage { reasoning_tokens: reasoning, ..Usage::new(12, said + reasoning) })
             }
         }
     }
+}
+
+impl Call {
+    fn deltas(&self) -> usize {
+        1 + self.pieces.len()
+    }
+}
+
+/// Cuts JSON into short pieces, as tokenizers do; they end anywhere but within a character.
+pub(crate) fn pieces(json: &str) -> Vec<String> {
+    const LENGTH: usize = 6;
+    let characters: Vec<char> = json.chars().collect();
+    characters.chunks(LENGTH).map(|piece| piece.iter().collect()).collect()
 }
 
 /// Cuts a text before each run of white space, as tokenizers mostly do, so that a live stream looks alive.

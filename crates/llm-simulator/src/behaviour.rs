@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    answer::{Answer, Counted, Finish, Usage, words},
+    answer::Said,
     fault::{ErrorWords, Fault, Opening, Pace},
+    keys::Key,
 };
 
 /// How the simulator answers one request.
@@ -34,7 +35,7 @@ pub struct Behaviour {
     pub(crate) error: ErrorWords,
     /// Answer 200 with the error envelope of this status.
     pub(crate) error_body: Option<u16>,
-    pub(crate) answer: Answer,
+    pub(crate) said: Said,
     pub(crate) model_id: Option<String>,
     /// `None`: the first token never comes.
     pub(crate) first_token: Option<Duration>,
@@ -45,6 +46,12 @@ pub struct Behaviour {
     pub(crate) pace: Pace,
     pub(crate) ignore_stream: bool,
     pub(crate) done: bool,
+    /// Answer what the vendor would refuse.
+    pub(crate) lenient: bool,
+    /// Fields of the request that are refused.
+    pub(crate) refused: Vec<String>,
+    /// The only credential that is accepted.
+    pub(crate) key: Option<Key>,
 }
 
 impl Default for Behaviour {
@@ -57,7 +64,7 @@ impl Default for Behaviour {
             body: None,
             error: ErrorWords::default(),
             error_body: None,
-            answer: Answer::default(),
+            said: Said::default(),
             model_id: None,
             first_token: Some(Duration::ZERO),
             keep_alive: None,
@@ -67,6 +74,9 @@ impl Default for Behaviour {
             pace: Pace::Whole,
             ignore_stream: false,
             done: true,
+            lenient: false,
+            refused: Vec::new(),
+            key: None,
         }
     }
 }
@@ -121,57 +131,6 @@ impl Behaviour {
     }
 }
 
-/// What the model says.
-impl Behaviour {
-    /// The text of the answer; a stream sends it word by word. An empty text is an answer without any.
-    pub fn text(mut self, text: impl AsRef<str>) -> Self {
-        self.answer.text = words(text.as_ref());
-        self
-    }
-
-    /// The text of the answer, one delta each.
-    pub fn deltas<T: Into<String>>(mut self, deltas: impl IntoIterator<Item = T>) -> Self {
-        self.answer.text = deltas.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Reasoning before the text: OpenAI's `reasoning_content`, Anthropic's thinking blocks.
-    pub fn reasoning(mut self, reasoning: impl AsRef<str>) -> Self {
-        self.answer.reasoning = words(reasoning.as_ref());
-        self
-    }
-
-    /// The model declines with this text: OpenAI's `refusal` field, Anthropic's stop reason `refusal`.
-    pub fn refusal(mut self, text: impl AsRef<str>) -> Self {
-        self.answer.finish = Finish::Refusal;
-        self.text(text)
-    }
-
-    /// Why the model stopped.
-    pub fn finish(mut self, finish: impl Into<Finish>) -> Self {
-        self.answer.finish = finish.into();
-        self
-    }
-
-    /// What the answer cost. Without this: twelve tokens of input, and a token of output for each delta.
-    pub fn usage(mut self, usage: Usage) -> Self {
-        self.answer.counted = Counted::Given(usage);
-        self
-    }
-
-    /// The vendor does not say what the answer cost.
-    pub fn no_usage(mut self) -> Self {
-        self.answer.counted = Counted::Unknown;
-        self
-    }
-
-    /// The model id to report, where it differs from the one that was asked for.
-    pub fn model_id(mut self, id: impl Into<String>) -> Self {
-        self.model_id = Some(id.into());
-        self
-    }
-}
-
 /// What the response looks like.
 impl Behaviour {
     /// This body, byte for byte, instead of what the vendor would send; with status 200 unless another was chosen.
@@ -215,6 +174,30 @@ impl Behaviour {
     /// Leaves out the `[DONE]` after the finish reason. Only OpenAI has it; see [`Fault::Truncate`] for the rest.
     pub fn no_done(mut self) -> Self {
         self.done = false;
+        self
+    }
+}
+
+/// What is refused. A request that is refused takes no step of a [`Script`](crate::Script).
+impl Behaviour {
+    /// Answers requests that the vendor would refuse, for tests of odd clients. What has no model, no messages or
+    /// no `max_tokens` where it is required is refused all the same.
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
+    }
+
+    /// Refuses a request whose body has this field at its top level, as hosts do that do not know it
+    /// (`stream_options`, `max_completion_tokens`, …). Can be given several times.
+    pub fn refuses(mut self, field: impl Into<String>) -> Self {
+        self.refused.push(field.into());
+        self
+    }
+
+    /// Refuses a request with another API key, or without any, with the vendor's 401. For all models at once there
+    /// is [`Simulator::require_key`](crate::Simulator::require_key).
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(Key(key.into()));
         self
     }
 }
@@ -273,8 +256,9 @@ impl Behaviour {
 
 /// What goes wrong on the way.
 impl Behaviour {
-    /// `fault` happens after `deltas` deltas of text have been sent, or after the last if there are fewer, but
-    /// always before the finish reason.
+    /// `fault` happens after `deltas` deltas have been sent, or after the last if there are fewer, but always before
+    /// the finish reason. Reasoning is not counted; the start of a tool call is a delta, and so is each piece of its
+    /// arguments, so that a stream can break within a call.
     pub fn fault_after(mut self, deltas: usize, fault: Fault) -> Self {
         self.fault = Some((deltas, fault));
         self

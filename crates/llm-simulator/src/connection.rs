@@ -14,16 +14,17 @@ use tokio::{
 };
 
 use crate::{
-    behaviour::Behaviour,
     exchange::Exchange,
     fault::Pace,
     http::{self, Request, Unread},
     input::{Input, discard},
+    keys::Key,
     out::{Framing, Out},
     perform::{Ending, perform},
     received::{Ended, Received},
-    state::{Chosen, Shared},
-    wire::{Route, route},
+    refusal::Screened,
+    state::Shared,
+    wire::{Asked, Route, route},
 };
 
 /// How long and how much is read of what will not be answered, so that the client sees the answer before it
@@ -128,7 +129,13 @@ impl Connected {
             route(&request.method, &request.target, request.header("anthropic-version").is_some());
         let body: Option<Value> = serde_json::from_slice(&request.body).ok();
         let mut exchange = Exchange::new(wire, route, request.method == "HEAD");
-        let (model, refused) = exchange.read(body.as_ref());
+        let (model, always) = exchange.read(body.as_ref());
+        let version = request.header("anthropic-version").map(str::to_owned);
+        let asked = body
+            .as_ref()
+            .filter(|_| route == Route::Answer)
+            .map(|body| Asked { body, version: version.as_deref() });
+        let screened = Screened::new(wire, asked, Key::of(&request, wire), always);
         let received = Received {
             number: 0,
             connection: self.number,
@@ -141,15 +148,11 @@ impl Connected {
             ended: Ended::Open,
             headers: request.headers,
         };
-        let (number, chosen) = self.shared.begin(received, &request.body, refused.is_none());
+        let (number, chosen) = self.shared.begin(received, &request.body, &screened);
         let open = OpenRequest { number, ended: Ended::Disconnected, shared: Arc::clone(&self.shared) };
         exchange.number = number;
-        exchange.behaviour = match (refused, chosen) {
-            (Some((404, why)), _) => Behaviour::status(404).error_code("unknown_url").error_message(why),
-            (Some((status, why)), _) => Behaviour::status(status).error_message(why),
-            (None, Chosen::Refused(why)) => Behaviour::status(400).error_message(why),
-            (None, Chosen::Behaviour(behaviour)) => *behaviour,
-        };
+        let behaviour = chosen.unwrap_or_else(|refusal| Box::new(refusal.behaviour()));
+        exchange.behave(*behaviour, body.as_ref(), self.shared.ids());
         if route == Route::Models {
             exchange.models = self.shared.models();
         }

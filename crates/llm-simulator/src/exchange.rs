@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::{
     answer::Answer,
     behaviour::Behaviour,
+    opaque::Ids,
+    refusal::Refusal,
     simulator::Simulator,
     wire::{Call, Codec, Reply, Route, Wire},
 };
@@ -18,6 +20,8 @@ pub(crate) struct Exchange {
     pub(crate) route: Route,
     pub(crate) call: Call,
     pub(crate) behaviour: Behaviour,
+    /// What the behaviour says to this request.
+    pub(crate) answer: Answer,
     pub(crate) number: u64,
     /// The answer is to have no body.
     pub(crate) head_only: bool,
@@ -30,24 +34,34 @@ impl Exchange {
     pub(crate) fn new(wire: Wire, route: Route, head_only: bool) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let call = Call { model: String::new(), streamed: false, usage: false };
-        let (behaviour, models) = (Behaviour::default(), Vec::new());
-        Self { wire, route, call, behaviour, number: 0, head_only, models, created }
+        Self {
+            wire,
+            route,
+            call,
+            behaviour: Behaviour::default(),
+            answer: Answer::default(),
+            number: 0,
+            head_only,
+            models: Vec::new(),
+            created,
+        }
     }
 
-    /// Reads the body: the model to count the request under, and a status with a reason if it is not answerable.
-    pub(crate) fn read(&mut self, body: Option<&Value>) -> (String, Option<(u16, String)>) {
+    /// Reads the body: the model to count the request under, and why it is not answerable, whatever the behaviour.
+    pub(crate) fn read(&mut self, body: Option<&Value>) -> (String, Option<Refusal>) {
         let named = body.and_then(|body| body.get("model")).and_then(Value::as_str).unwrap_or_default();
         match (self.route, body) {
             (Route::Models, _) => (Simulator::MODELS.to_owned(), None),
             (Route::Unknown, _) => {
-                (named.to_owned(), Some((404, "there is nothing at this path".to_owned())))
+                let nothing = Refusal::new("there is nothing at this path").code("unknown_url");
+                (named.to_owned(), Some(nothing.status(404)))
             }
             (Route::WrongMethod, _) => {
-                (named.to_owned(), Some((405, "wrong method for this path".to_owned())))
+                (named.to_owned(), Some(Refusal::new("wrong method for this path").status(405)))
             }
-            (Route::Answer, None) => (String::new(), Some((400, "the body is no JSON".to_owned()))),
+            (Route::Answer, None) => (String::new(), Some(Refusal::new("the body is no JSON"))),
             (Route::Answer, Some(body)) => match self.codec().read(body) {
-                Err(why) => (named.to_owned(), Some((400, why))),
+                Err(refusal) => (named.to_owned(), Some(refusal)),
                 Ok(call) => {
                     let model = call.model.clone();
                     self.call = call;
@@ -55,6 +69,14 @@ impl Exchange {
                 }
             },
         }
+    }
+
+    /// Takes the behaviour on, and finds what it says to this request.
+    pub(crate) fn behave(&mut self, behaviour: Behaviour, body: Option<&Value>, ids: Ids) {
+        let (codec, number, host) = (self.codec(), self.number, behaviour.said.host);
+        let wanted = body.and_then(|body| codec.wanted(body));
+        self.answer = behaviour.said.answer(wanted, |index| codec.call_id(ids, number, index, host));
+        self.behaviour = behaviour;
     }
 
     pub(crate) fn codec(&self) -> &'static dyn Codec {

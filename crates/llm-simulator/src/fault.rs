@@ -43,6 +43,8 @@ pub enum Fault {
 pub(crate) struct ErrorWords {
     pub(crate) kind: Option<String>,
     pub(crate) code: Option<String>,
+    /// The field of the request that is wrong.
+    pub(crate) param: Option<String>,
     pub(crate) message: Option<String>,
 }
 

@@ -31,6 +31,9 @@ struct Arguments {
     /// What every other model gets, as directives.
     #[arg(long, value_name = "DIRECTIVES")]
     otherwise: Option<Behaviour>,
+    /// The API key that requests must have; without it all are let in.
+    #[arg(long)]
+    key: Option<String>,
 }
 
 fn scripted(argument: &str) -> Result<(String, Script), String> {
@@ -65,6 +68,9 @@ async fn run(arguments: Arguments) -> std::io::Result<()> {
     }
     if let Some(behaviour) = arguments.otherwise {
         simulator.otherwise(behaviour);
+    }
+    if let Some(key) = arguments.key {
+        simulator.require_key(key);
     }
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{}", simulator.base_url())?;

@@ -153,18 +153,18 @@ impl Response<'_, '_> {
     fn body(&self, invalid: bool) -> Vec<u8> {
         let (exchange, id) = (self.exchange, self.exchange.answer_id());
         if !invalid {
-            return exchange.codec().body(&exchange.reply(&id, &exchange.behaviour.answer)).into_bytes();
+            return exchange.codec().body(&exchange.reply(&id, &exchange.answer)).into_bytes();
         }
-        let mut answer: Answer = exchange.behaviour.answer.clone();
+        let mut answer: Answer = exchange.answer.clone();
         answer.text.push(PLACEHOLDER.to_owned());
         invalidate(&exchange.codec().body(&exchange.reply(&id, &answer)))
     }
 
-    /// One delta of text with bytes that are no UTF-8.
-    pub(crate) fn invalid_delta(&self) -> Vec<u8> {
+    /// One more delta after so many, with bytes that are no UTF-8.
+    pub(crate) fn invalid_delta(&self, deltas: usize) -> Vec<u8> {
         let (exchange, id) = (self.exchange, self.exchange.answer_id());
-        let reply = exchange.reply(&id, &exchange.behaviour.answer);
-        invalidate(&exchange.codec().delta(&reply, PLACEHOLDER))
+        let (reply, place) = (exchange.reply(&id, &exchange.answer), exchange.answer.place(deltas));
+        invalidate(&exchange.codec().delta(&reply, place, PLACEHOLDER))
     }
 
     /// Bytes for ever; ends when the client does.
@@ -213,11 +213,10 @@ fn invalidate(json: &str) -> Vec<u8> {
 
 /// How long a stream would take; `None` if it would never end.
 fn generation_time(exchange: &Exchange) -> Option<Duration> {
-    let behaviour = &exchange.behaviour;
-    let deltas = behaviour.answer.text.len() + behaviour.answer.reasoning.len();
+    let (behaviour, answer) = (&exchange.behaviour, &exchange.answer);
+    let deltas = answer.deltas() + answer.reasoning.len();
     let between =
         behaviour.token_delay.saturating_mul(u32::try_from(deltas.saturating_sub(1)).unwrap_or(u32::MAX));
-    let text_delay =
-        if behaviour.answer.reasoning.is_empty() { Duration::ZERO } else { behaviour.text_delay };
+    let text_delay = if answer.reasoning.is_empty() { Duration::ZERO } else { behaviour.text_delay };
     Some(behaviour.first_token?.saturating_add(text_delay).saturating_add(between))
 }

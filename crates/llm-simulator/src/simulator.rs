@@ -14,7 +14,9 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{behaviour::Behaviour, connection::serve, received::Received, script::Script, state::Shared};
+use crate::{
+    behaviour::Behaviour, connection::serve, keys::Key, received::Received, script::Script, state::Shared,
+};
 
 /// A provider of language models that misbehaves on demand, on a port of its own.
 ///
@@ -36,7 +38,7 @@ impl Simulator {
         Self::bind((Ipv4Addr::LOCALHOST, 0).into()).await
     }
 
-    /// Starts on this address. It speaks plain HTTP and checks no credentials: loopback is the place for it.
+    /// Starts on this address. It speaks plain HTTP and lets everyone in: loopback is the place for it.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -70,6 +72,18 @@ impl Simulator {
     /// of the default one. The [list of models](Self::MODELS) is not meant by it.
     pub fn otherwise(&self, behaviour: Behaviour) {
         self.shared.otherwise([behaviour].into());
+    }
+
+    /// From now on, requests with another API key than this one, or without any, get the vendor's 401, the list of
+    /// models included: OpenAI's key is a bearer token (or Azure's `api-key`), Anthropic's is in `x-api-key` (or a
+    /// bearer token). They are counted like all others, and take no step of a script.
+    pub fn require_key(&self, key: impl Into<String>) {
+        self.shared.require(Some(Key(key.into())));
+    }
+
+    /// From now on, requests are answered whatever their API key, as at the start.
+    pub fn accept_any_key(&self) {
+        self.shared.require(None);
     }
 
     /// How many requests for this model have been received, directives being part of its name.

@@ -10,7 +10,10 @@ use tokio::sync::watch;
 
 use crate::{
     behaviour::Behaviour,
+    keys::Key,
+    opaque::Ids,
     received::{Ended, Received},
+    refusal::{Refusal, Screened},
     script::Script,
     simulator::Simulator,
 };
@@ -26,12 +29,15 @@ const MAX_MODEL_NAME: usize = 64 * 1024;
 pub(crate) struct Shared {
     state: Mutex<State>,
     changed: watch::Sender<()>,
+    ids: Ids,
 }
 
 #[derive(Debug, Default)]
 struct State {
     models: HashMap<String, Model>,
     otherwise: Script,
+    /// The only credential that is accepted.
+    key: Option<Key>,
     log: VecDeque<Entry>,
     log_bytes: usize,
     received: u64,
@@ -56,16 +62,12 @@ struct Entry {
     bytes: usize,
 }
 
-/// What is to be done with a model.
-pub(crate) enum Chosen {
-    Behaviour(Box<Behaviour>),
-    /// The directives in its name are wrong.
-    Refused(String),
-}
+/// What is to be done with a request: a behaviour, or why there is none.
+pub(crate) type Chosen = Result<Box<Behaviour>, Refusal>;
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), changed: watch::Sender::new(()) }
+        Self { state: Mutex::default(), changed: watch::Sender::new(()), ids: Ids::new() }
     }
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
@@ -91,6 +93,14 @@ impl Shared {
         self.change(|state| state.otherwise = script);
     }
 
+    pub(crate) fn require(&self, key: Option<Key>) {
+        self.change(|state| state.key = key);
+    }
+
+    pub(crate) fn ids(&self) -> Ids {
+        self.ids
+    }
+
     /// The scripted models in alphabetical order, or one that says that there are none.
     pub(crate) fn models(&self) -> Vec<String> {
         let state = self.state.lock();
@@ -105,10 +115,10 @@ impl Shared {
     }
 
     /// Counts a request, remembers it and chooses what it gets.
-    /// One that is refused anyway (`answerable` is false) takes no step of a script.
-    pub(crate) fn begin(&self, received: Received, body: &[u8], answerable: bool) -> (u64, Chosen) {
+    /// One that is refused takes no step of a script.
+    pub(crate) fn begin(&self, received: Received, body: &[u8], screened: &Screened<'_>) -> (u64, Chosen) {
         let body = Arc::from(body);
-        self.change(|state| state.begin(received, body, answerable))
+        self.change(|state| state.begin(received, body, screened))
     }
 
     pub(crate) fn end(&self, number: u64, ended: Ended) {
@@ -169,12 +179,12 @@ impl Shared {
 }
 
 impl State {
-    fn begin(&mut self, mut received: Received, body: Arc<[u8]>, answerable: bool) -> (u64, Chosen) {
+    fn begin(&mut self, mut received: Received, body: Arc<[u8]>, screened: &Screened<'_>) -> (u64, Chosen) {
         let number = self.received;
         received.number = number;
         self.received += 1;
         self.open_requests += 1;
-        let chosen = self.choose(&received.model, answerable);
+        let chosen = self.choose(&received.model, screened);
         let bytes = size_of::<Entry>() + received.head_bytes() + body.len();
         self.log.push_back(Entry { received, body, bytes });
         self.log_bytes += bytes;
@@ -184,28 +194,30 @@ impl State {
         (number, chosen)
     }
 
-    fn choose(&mut self, name: &str, answerable: bool) -> Chosen {
+    fn choose(&mut self, name: &str, screened: &Screened<'_>) -> Chosen {
         if name.len() > MAX_MODEL_NAME {
-            return Chosen::Refused(format!("the name of the model has more than {MAX_MODEL_NAME} bytes"));
+            let why = format!("the name of the model has more than {MAX_MODEL_NAME} bytes");
+            return Err(Refusal::new(why));
         }
         if self.models.len() >= MAX_MODELS && !self.models.contains_key(name) {
-            return Chosen::Refused(format!("the simulator tells at most {MAX_MODELS} models apart"));
+            let why = format!("the simulator tells at most {MAX_MODELS} models apart");
+            return Err(Refusal::new(why));
         }
         let model = self.models.entry(name.to_owned()).or_default();
-        let step = model.step;
-        model.step += usize::from(answerable);
         model.received += 1;
         let behaviour = match (&model.script, name.split_once('!')) {
-            (Some(script), _) => script.step(step),
+            (Some(script), _) => script.step(model.step),
             // What is told of all models is not told of the list of them.
             (None, None) if name == Simulator::MODELS => Behaviour::default(),
-            (None, None) => self.otherwise.step(step),
+            (None, None) => self.otherwise.step(model.step),
             (None, Some((_, directives))) => match directives.parse::<Script>() {
-                Ok(script) => script.step(step),
-                Err(error) => return Chosen::Refused(format!("model `{name}`: {error}")),
+                Ok(script) => script.step(model.step),
+                Err(error) => return Err(Refusal::new(format!("model `{name}`: {error}"))),
             },
         };
-        Chosen::Behaviour(Box::new(behaviour))
+        screened.judge(&behaviour, self.key.as_ref())?;
+        model.step += 1;
+        Ok(Box::new(behaviour))
     }
 
     /// Requests are remembered in order and without gaps.
@@ -216,88 +228,5 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::{Behaviour, Chosen, Ended, MAX_LOG, MAX_MODEL_NAME, MAX_MODELS, Received, Shared};
-    use crate::Wire;
-
-    fn request(model: &str) -> Received {
-        Received {
-            number: 0,
-            connection: 0,
-            model: model.to_owned(),
-            wire: Wire::OpenAi,
-            method: "POST".to_owned(),
-            path: "/".to_owned(),
-            streamed: false,
-            body: Value::Null,
-            ended: Ended::Open,
-            headers: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_log_is_bounded_and_the_counts_are_not() {
-        let shared = Shared::new();
-        let (first, _) = shared.begin(request("m"), b"", true);
-        for _ in 0..MAX_LOG {
-            let (number, _) = shared.begin(request("m"), b"", true);
-            shared.end(number, Ended::Completed);
-        }
-        assert_eq!(shared.requests(None).len(), MAX_LOG);
-        assert_eq!(shared.received("m"), MAX_LOG + 1);
-        assert_eq!(shared.open_requests(), 1);
-        shared.end(first, Ended::Cut); // forgotten, which must do no harm
-        assert_eq!(shared.open_requests(), 0);
-        assert!(shared.requests(Some("m")).iter().all(|request| request.ended == Ended::Completed));
-    }
-
-    #[test]
-    fn the_names_of_models_are_bounded() {
-        let shared = Shared::new();
-        for number in 0..MAX_MODELS {
-            let (_, chosen) = shared.begin(request(&number.to_string()), b"", true);
-            assert!(matches!(chosen, Chosen::Behaviour(_)));
-        }
-        assert!(matches!(shared.begin(request("one more"), b"", true).1, Chosen::Refused(_)));
-        assert!(matches!(shared.begin(request("0"), b"", true).1, Chosen::Behaviour(_)));
-        let shared = Shared::new();
-        assert!(matches!(
-            shared.begin(request(&"m".repeat(MAX_MODEL_NAME + 1)), b"", true).1,
-            Chosen::Refused(_)
-        ));
-        assert_eq!(shared.received_total(), 1);
-    }
-
-    #[test]
-    fn the_log_is_bounded_by_bytes_too() {
-        let shared = Shared::new();
-        let body = vec![b' '; 16 * 1024 * 1024];
-        for _ in 0..10 {
-            shared.begin(request("m"), &body, true);
-        }
-        assert_eq!(shared.requests(None).len(), 3); // the fourth would fit but for its head
-        let shared = Shared::new();
-        let path = "p".repeat(60 * 1024);
-        for _ in 0..2000 {
-            let headers = vec![("x".to_owned(), path.clone())];
-            shared.begin(Received { path: path.clone(), headers, ..request("m") }, b"", true);
-        }
-        let kept = shared.requests(None).len();
-        assert!((500..550).contains(&kept), "{kept} heads of 120 KiB were kept");
-    }
-
-    #[test]
-    fn what_is_refused_anyway_takes_no_step() {
-        let shared = Shared::new();
-        shared.script("m", [Behaviour::status(500), Behaviour::default()].into());
-        shared.begin(request("m"), b"", false);
-        let status = || match shared.begin(request("m"), b"", true).1 {
-            Chosen::Behaviour(behaviour) => behaviour.status,
-            Chosen::Refused(_) => 0,
-        };
-        assert_eq!([status(), status()], [500, 200]);
-        assert_eq!(shared.received("m"), 3);
-    }
-}
+#[path = "state_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use std::{io, ops::ControlFlow, time::Duration};
 
 use crate::{
+    answer::Answer,
     fault::Fault,
     out::Framing,
     perform::{Ending, Response},
@@ -14,7 +15,7 @@ pub(crate) async fn perform(mut response: Response<'_, '_>) -> io::Result<Ending
     let exchange = response.exchange;
     let behaviour = &exchange.behaviour;
     let id = exchange.answer_id();
-    let events = exchange.codec().events(&exchange.reply(&id, &behaviour.answer));
+    let events = exchange.codec().events(&exchange.reply(&id, &exchange.answer));
     response.head(behaviour.status, "text/event-stream; charset=utf-8", Framing::Chunked).await?;
     response.send_all(&events.opening, Duration::ZERO).await?;
     response.pause(behaviour.first_token).await?;
@@ -23,21 +24,25 @@ pub(crate) async fn perform(mut response: Response<'_, '_>) -> io::Result<Ending
         response.pause(Some(behaviour.text_delay)).await?;
     }
 
-    let (before, fault, after) = match behaviour.fault {
-        Some((deltas, fault)) => {
-            let (before, after) = events.text.split_at(deltas.min(events.text.len()));
-            (before, Some(fault), after)
-        }
-        None => (events.text.as_slice(), None, [].as_slice()),
+    let deltas = events.deltas.as_slice();
+    let (before, after) = match behaviour.fault {
+        Some((count, fault)) => deltas.split_at(place(count, fault, &exchange.answer).min(deltas.len())),
+        None => (deltas, [].as_slice()),
     };
     response.send_all(before, behaviour.token_delay).await?;
-    if let Some(fault) = fault
-        && let ControlFlow::Break(ending) = response.fail(fault).await?
+    if let Some((_, fault)) = behaviour.fault
+        && let ControlFlow::Break(ending) = response.fail(fault, before.len()).await?
     {
         return Ok(ending);
     }
     response.send_all(after, behaviour.token_delay).await?;
     response.finish(&events).await
+}
+
+/// After how many deltas a fault happens. One that is itself a delta needs a block to be in.
+fn place(deltas: usize, fault: Fault, answer: &Answer) -> usize {
+    let is_delta = matches!(fault, Fault::Endless | Fault::InvalidUtf8);
+    if is_delta && answer.text.is_empty() { deltas.max(1) } else { deltas }
 }
 
 impl Response<'_, '_> {
@@ -75,8 +80,8 @@ impl Response<'_, '_> {
         Ok(Ending::Complete)
     }
 
-    /// Breaks off, or goes on if the fault is a single bad event.
-    async fn fail(&mut self, fault: Fault) -> io::Result<ControlFlow<Ending>> {
+    /// Breaks off after so many deltas, or goes on if the fault is a single bad event.
+    async fn fail(&mut self, fault: Fault, deltas: usize) -> io::Result<ControlFlow<Ending>> {
         let codec = self.exchange.codec();
         let ending = match fault {
             Fault::Malformed => {
@@ -84,7 +89,7 @@ impl Response<'_, '_> {
                 return Ok(ControlFlow::Continue(()));
             }
             Fault::InvalidUtf8 => {
-                let delta = self.invalid_delta();
+                let delta = self.invalid_delta(deltas);
                 self.out.send(&delta).await?;
                 return Ok(ControlFlow::Continue(()));
             }
@@ -106,8 +111,8 @@ impl Response<'_, '_> {
             }
             Fault::Endless => {
                 let id = self.exchange.answer_id();
-                let behaviour = &self.exchange.behaviour;
-                let delta = codec.delta(&self.exchange.reply(&id, &behaviour.answer), " again");
+                let (behaviour, answer) = (&self.exchange.behaviour, &self.exchange.answer);
+                let delta = codec.delta(&self.exchange.reply(&id, answer), answer.place(deltas), " again");
                 loop {
                     self.out.send(delta.as_bytes()).await?;
                     if !behaviour.token_delay.is_zero() {

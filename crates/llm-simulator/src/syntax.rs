@@ -1,11 +1,11 @@
 //! Behaviours as text: `status=529`, `first-token=5s!text=Hello`, `status=503!then!text=Back again`.
 
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 use crate::{
-    answer::Usage,
     behaviour::Behaviour,
     fault::{Fault, Opening},
+    given::Given,
     script::Script,
 };
 
@@ -103,11 +103,27 @@ fn apply(behaviour: Behaviour, name: &str, value: Option<&str>) -> Result<Behavi
         "text" => behaviour.text(given.text()?),
         "empty" => given.alone(behaviour.text(""))?,
         "reasoning" => behaviour.reasoning(given.text()?),
+        "redacted" => behaviour.redacted_reasoning(given.text()?),
+        "tool-call" => {
+            let (name, arguments) = given.call()?;
+            behaviour.tool_call(name, arguments)
+        }
+        "tool-call-with-id" => {
+            let (id, name, arguments) = given.call_with_id()?;
+            behaviour.tool_call_with_id(id, name, arguments)
+        }
         "refusal" => behaviour.refusal(value.unwrap_or("I'm sorry, but I can't help with that.")),
         "finish" => behaviour.finish(given.text()?),
+        "stop-sequence" => behaviour.stop_sequence(given.text()?),
+        "host" => behaviour.host(given.host()?),
+        "cached-for-an-hour" => given.alone(behaviour.cached_for_an_hour())?,
         "model-id" => behaviour.model_id(given.text()?),
         "usage" => behaviour.usage(given.usage()?),
         "no-usage" => given.alone(behaviour.no_usage())?,
+
+        "lenient" => given.alone(behaviour.lenient())?,
+        "refuses" => behaviour.refuses(given.text()?),
+        "key" => behaviour.key(given.text()?),
 
         "status" => Behaviour { status: given.status()?, ..behaviour },
         "error-body" => Behaviour { error_body: Some(given.status_or(500)?), ..behaviour },
@@ -154,91 +170,4 @@ fn apply(behaviour: Behaviour, name: &str, value: Option<&str>) -> Result<Behavi
         }
         _ => return Err(ParseBehaviourError::Unknown { name: name.to_owned() }),
     })
-}
-
-/// The value of one directive, read as what the directive takes.
-#[derive(Clone, Copy)]
-struct Given<'a> {
-    name: &'a str,
-    value: Option<&'a str>,
-}
-
-impl<'a> Given<'a> {
-    fn refuse(self, expected: &'static str) -> ParseBehaviourError {
-        let value = self.value.unwrap_or_default().to_owned();
-        ParseBehaviourError::Value { name: self.name.to_owned(), value, expected }
-    }
-
-    fn alone(self, behaviour: Behaviour) -> Result<Behaviour, ParseBehaviourError> {
-        if self.value.is_none() { Ok(behaviour) } else { Err(self.refuse("no value")) }
-    }
-
-    fn text(self) -> Result<&'a str, ParseBehaviourError> {
-        self.value.ok_or_else(|| self.refuse("a text"))
-    }
-
-    fn count(self) -> Result<usize, ParseBehaviourError> {
-        let count = self.value.and_then(|value| value.parse().ok());
-        count.ok_or_else(|| self.refuse("a number of deltas"))
-    }
-
-    fn duration(self) -> Result<Duration, ParseBehaviourError> {
-        let duration = self.value.and_then(|value| humantime::parse_duration(value).ok());
-        duration.ok_or_else(|| self.refuse("a duration such as 500ms or 5s"))
-    }
-
-    fn status(self) -> Result<u16, ParseBehaviourError> {
-        let status = self.value.and_then(status);
-        status.ok_or_else(|| self.refuse("a status from 200 to 599"))
-    }
-
-    fn status_or(self, default: u16) -> Result<u16, ParseBehaviourError> {
-        if self.value.is_none() { Ok(default) } else { self.status() }
-    }
-
-    fn error_after(self) -> Result<(usize, u16), ParseBehaviourError> {
-        let value = self.value.unwrap_or_default();
-        let (deltas, code) = value.split_once(',').unwrap_or((value, "529"));
-        let both = deltas.parse().ok().zip(status(code));
-        both.ok_or_else(|| self.refuse("a number of deltas and perhaps a status, as in 2,529"))
-    }
-
-    fn header(self) -> Result<(&'a str, &'a str), ParseBehaviourError> {
-        let header = self.value.and_then(|value| value.split_once(':')).map(|(n, v)| (n.trim(), v.trim()));
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        header
-            .filter(|(name, value)| {
-                !name.is_empty() && name.chars().all(token) && !value.contains(|c: char| c.is_control())
-            })
-            .ok_or_else(|| self.refuse("a name and a value, as in retry-after:7"))
-    }
-
-    fn drip(self) -> Result<(usize, Duration), ParseBehaviourError> {
-        let parts = self.value.and_then(|value| value.split_once(','));
-        let both = parts.and_then(|(bytes, delay)| {
-            let bytes = bytes.parse().ok().filter(|bytes| *bytes > 0)?;
-            Some((bytes, humantime::parse_duration(delay).ok()?))
-        });
-        both.ok_or_else(|| self.refuse("bytes and a delay, as in 3,10ms"))
-    }
-
-    fn usage(self) -> Result<Usage, ParseBehaviourError> {
-        let expected = "input,output[,cache read[,cache write[,reasoning]]] tokens";
-        let parts = self.value.unwrap_or_default().split(',').map(|part| part.parse().ok());
-        let counts: Option<Vec<u64>> = parts.collect();
-        let counts = counts.filter(|counts| (2..=5).contains(&counts.len()));
-        let mut counts = counts.ok_or_else(|| self.refuse(expected))?.into_iter();
-        let mut next = || counts.next().unwrap_or_default();
-        Ok(Usage {
-            input_tokens: next(),
-            output_tokens: next(),
-            cache_read_tokens: next(),
-            cache_write_tokens: next(),
-            reasoning_tokens: next(),
-        })
-    }
-}
-
-fn status(value: &str) -> Option<u16> {
-    value.parse().ok().filter(|status| (200..600).contains(status))
 }

@@ -65,7 +65,10 @@ async fn connections_are_reused() {
         for wire in common::WIRES {
             for (model, status) in [("m", 200), ("m!status=500", 500), ("m!truncate-after=1", 200)] {
                 let (body, path) = (body(wire, model, stream).to_string(), path(wire));
-                let head = format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n\r\n", body.len());
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nanthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
                 connection.write_all((head + &body).as_bytes()).await.unwrap();
                 let answer = read_answer(&mut connection).await;
                 assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
@@ -176,7 +179,7 @@ async fn a_body_of_the_smallest_chunks_is_read() {
     let simulator = Simulator::start().await.unwrap();
     let mut stream = connect(&simulator).await;
     let mut body = body(Wire::OpenAi, "m", false);
-    body["padding"] = "x".repeat(2 << 20).into();
+    body["user"] = "x".repeat(2 << 20).into();
     let mut all = CHUNKED.as_bytes().to_vec();
     for byte in body.to_string().bytes() {
         all.extend_from_slice(b"1\r\n");

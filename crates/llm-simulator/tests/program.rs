@@ -32,15 +32,20 @@ fn the_program_prints_its_url_and_refuses_to_be_reached_from_outside() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("unknown directive `explode`"));
 
-    let mut child = Killed(program().args(["--on", "m=status=418"]).stdout(Stdio::piped()).spawn().unwrap());
+    let mut child = Killed(
+        program().args(["--on", "m=status=418", "--key", "k"]).stdout(Stdio::piped()).spawn().unwrap(),
+    );
     let mut line = String::new();
     BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim_end().strip_prefix("http://").expect("a base URL");
-    let mut stream = TcpStream::connect(address).unwrap();
     let body = common::body(Wire::OpenAi, "m", false).to_string();
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\n";
-    write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 418 "), "{answer}");
+    for (key, status) in [("k", 418), ("another", 401)] {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\n";
+        let key = format!("authorization: Bearer {key}\r\n");
+        write!(stream, "{head}{key}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
 }

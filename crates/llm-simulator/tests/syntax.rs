@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use llm_simulator::{Behaviour, Fault, ParseBehaviourError, Script, Usage};
+use llm_simulator::{Behaviour, Fault, Finish, Host, ParseBehaviourError, Script, Usage};
 
 #[test]
 fn every_directive_means_its_method() {
@@ -16,6 +16,27 @@ fn every_directive_means_its_method() {
         ("empty", Behaviour::empty()),
         ("reasoning=a b", Behaviour::default().reasoning("a b")),
         ("refusal=No", Behaviour::default().refusal("No")),
+        ("redacted=a!redacted=b", Behaviour::default().redacted_reasoning("a").redacted_reasoning("b")),
+        ("tool-call=f", Behaviour::default().tool_call("f", "{}")),
+        (
+            "tool-call=f,{\"a\":1,\"b\":\"Oh!!\"}!tool-call=g,",
+            Behaviour::default().tool_call("f", r#"{"a":1,"b":"Oh!"}"#).tool_call("g", ""),
+        ),
+        ("tool-call-with-id=c_1,f", Behaviour::default().tool_call_with_id("c_1", "f", "{}")),
+        (
+            "tool-call-with-id=c_1,f,{\"a\": 1}",
+            Behaviour::default().tool_call_with_id("c_1", "f", "{\"a\": 1}"),
+        ),
+        ("stop-sequence=END", Behaviour::default().stop_sequence("END")),
+        ("finish=tool_use", Behaviour::default().finish(Finish::ToolCalls)),
+        ("host=openai", Behaviour::default()),
+        ("host=groq", Behaviour::default().host(Host::Groq)),
+        ("host=openrouter", Behaviour::default().host(Host::OpenRouter)),
+        ("host=deepseek", Behaviour::default().host(Host::DeepSeek)),
+        ("host=mistral", Behaviour::default().host(Host::Mistral)),
+        ("cached-for-an-hour", Behaviour::default().cached_for_an_hour()),
+        ("lenient!refuses=a!refuses=b", Behaviour::default().lenient().refuses("a").refuses("b")),
+        ("key=hush", Behaviour::default().key("hush")),
         ("usage=1,2", Behaviour::default().usage(Usage::new(1, 2))),
         (
             "usage=1,2,3,4,5",
@@ -87,6 +108,14 @@ fn what_is_no_directive_is_named() {
         ("header=a b:c", "a name and a value"),
         ("header=a:b\r\nc: d", "a name and a value"),
         ("text", "a text"),
+        ("tool-call", "a tool and perhaps its arguments"),
+        ("tool-call=,{}", "not `,{}`"),
+        ("tool-call-with-id=c", "an id, a tool"),
+        ("tool-call-with-id=c,", "an id, a tool"),
+        ("host=mine", "openai, groq, openrouter, deepseek or mistral"),
+        ("lenient=1", "takes no value"),
+        ("refuses", "a text"),
+        ("key", "a text"),
     ] {
         let error = parse(text);
         assert!(matches!(error, ParseBehaviourError::Value { .. }), "{text}");

@@ -90,8 +90,9 @@ async fn an_anthropic_answer() {
     assert_eq!((&answer["stop_reason"], &answer["stop_sequence"]), (&json!("max_tokens"), &Value::Null));
     assert_eq!(answer["content"][0]["thinking"], "Hm");
     assert_eq!(answer["content"][1], json!({"type": "text", "text": "Hello there"}));
+    let kept = json!({"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 0});
     let counts = json!({"input_tokens": 18, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 100,
-        "output_tokens": 27, "service_tier": "standard"});
+        "cache_creation": kept, "output_tokens": 27, "service_tier": "standard"});
     assert_eq!(answer["usage"], counts);
 }
 

@@ -10,7 +10,13 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::{answer::Answer, fault::ErrorWords};
+use crate::{
+    answer::{Answer, Place, Wanted},
+    fault::ErrorWords,
+    host::Host,
+    opaque::Ids,
+    refusal::Refusal,
+};
 
 /// A vendor's wire format, chosen by the path of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +82,14 @@ pub(crate) struct Call {
     pub(crate) usage: bool,
 }
 
+/// A request as it came, with the header that decides what is allowed in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) body: &'a Value,
+    /// Anthropic's version.
+    pub(crate) version: Option<&'a str>,
+}
+
 /// An answer with all that a vendor puts around it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reply<'a> {
@@ -94,8 +108,8 @@ pub(crate) struct Events {
     pub(crate) opening: Vec<String>,
     /// One for each delta of reasoning.
     pub(crate) reasoning: Vec<String>,
-    /// One for each delta of text.
-    pub(crate) text: Vec<String>,
+    /// One for each delta of text, for the start of a tool call and for each piece of its arguments.
+    pub(crate) deltas: Vec<String>,
     /// Finish reason, usage, terminal event.
     pub(crate) finish: Vec<String>,
     /// The marker after the terminal event, where the vendor has one.
@@ -105,7 +119,24 @@ pub(crate) struct Events {
 /// One wire format.
 pub(crate) trait Codec: Sync {
     /// Reads what is asked for, or says in the vendor's words what is missing.
-    fn read(&self, body: &Value) -> Result<Call, String>;
+    fn read(&self, body: &Value) -> Result<Call, Refusal>;
+
+    /// Refuses all else that the vendor would refuse.
+    fn check(&self, asked: Asked<'_>) -> Result<(), Refusal>;
+
+    /// Refuses what only this host would refuse.
+    fn check_host(&self, _body: &Value, _host: Host) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// The refusal of a field that is not known.
+    fn unknown_field(&self, field: &str) -> Refusal;
+
+    /// What a faithful model says to this request, if not a greeting.
+    fn wanted(&self, body: &Value) -> Option<Wanted>;
+
+    /// The id of a tool call: the `index`th of the `number`th request.
+    fn call_id(&self, ids: Ids, number: u64, index: usize, host: Host) -> String;
 
     /// The name of the response header that carries the request id, and the id itself.
     fn request_id(&self, unique: &str) -> (&'static str, String);
@@ -123,8 +154,8 @@ pub(crate) trait Codec: Sync {
     /// The events of a streamed answer.
     fn events(&self, reply: &Reply<'_>) -> Events;
 
-    /// One event with one delta of text.
-    fn delta(&self, reply: &Reply<'_>, text: &str) -> String;
+    /// One event with one delta of text or of the arguments of a call.
+    fn delta(&self, reply: &Reply<'_>, place: Place, text: &str) -> String;
 
     /// What a stream sends to keep the connection alive.
     fn keep_alive(&self) -> &'static str;
@@ -154,6 +185,11 @@ fn quoted(text: &str) -> String {
 /// An optional string as JSON.
 fn nullable(text: Option<&str>) -> String {
     text.map_or_else(|| "null".to_owned(), quoted)
+}
+
+/// Items as JSON, or nothing if there are none.
+fn list(name: &str, items: &[String]) -> String {
+    if items.is_empty() { String::new() } else { format!(r#","{name}":[{}]"#, items.join(",")) }
 }
 
 /// The model and the stream flag, which both vendors put at the same place.

@@ -27,7 +27,8 @@ pub(crate) fn path(wire: Wire) -> &'static str {
 pub(crate) fn body(wire: Wire, model: &str, stream: bool) -> Value {
     let mut body = json!({"model": model, "messages": [{"role": "user", "content": "Hi"}], "stream": stream});
     match wire {
-        Wire::OpenAi => body["stream_options"] = json!({"include_usage": true}),
+        Wire::OpenAi if stream => body["stream_options"] = json!({"include_usage": true}),
+        Wire::OpenAi => {}
         _ => body["max_tokens"] = json!(100),
     }
     body
@@ -54,8 +55,17 @@ impl Asker {
     }
 
     pub(crate) fn request(&self, wire: Wire, model: &str, stream: bool) -> RequestBuilder {
+        self.post(wire, &body(wire, model, stream))
+    }
+
+    pub(crate) fn post(&self, wire: Wire, body: &Value) -> RequestBuilder {
         let url = format!("{}{}", self.base_url, path(wire));
-        self.client.post(url).body(body(wire, model, stream).to_string())
+        let version = ("anthropic-version", "2023-06-01");
+        self.client.post(url).header(version.0, version.1).body(body.to_string())
+    }
+
+    pub(crate) async fn ask_with(&self, wire: Wire, body: &Value) -> Seen {
+        read(within(self.post(wire, body).send()).await.unwrap()).await
     }
 
     /// Sends, and returns when the headers are here.
