@@ -58,6 +58,12 @@ impl Lab {
         }
     }
 
+    /// A candidate at a host of this name that speaks OpenAI's format, for a model of the same name.
+    pub fn host(&self, name: &str) -> Candidate {
+        let base = format!("{}/v1", self.simulator.base_url());
+        self.made(OpenAi::builder(name).provider(name).base_url(base), name, "a key that nobody checks")
+    }
+
     fn made<V: Vendor>(&self, builder: Builder<V>, model: &str, api_key: &str) -> Candidate {
         let adapter = builder
             .key(model)

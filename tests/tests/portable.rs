@@ -1,0 +1,183 @@
+//! A conversation in which tools are called goes on with whoever answers next: begun with one vendor, continued with
+//! another, and back. The simulator refuses what the vendors refuse: ids that are not theirs, turns in the wrong
+//! order, thoughts that they have not signed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use llm_protocol::{Message, Request, Response, Tool};
+use llm_reliability::{Candidate, ResilientClient, StreamMode};
+use llm_simulator::{Behaviour, Host, Wire};
+use llm_tests::{Lab, Strategy, WIRES, ask, other, trail};
+use serde_json::{Value, json};
+
+const STREAM_MODES: [StreamMode; 2] = [StreamMode::Auto, StreamMode::Never];
+
+/// Every way to ask, starting with either vendor.
+fn ways() -> impl Iterator<Item = (Wire, Strategy, StreamMode)> {
+    let ways = WIRES.into_iter().flat_map(|wire| Strategy::ALL.map(|strategy| (wire, strategy)));
+    ways.flat_map(|(wire, strategy)| STREAM_MODES.map(|stream| (wire, strategy, stream)))
+}
+
+fn tools(request: Request) -> Request {
+    let parameters =
+        || json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    request
+        .tool(Tool::new("weather", parameters()).description("Tells the weather in a city."))
+        .tool(Tool::new("time", parameters()))
+}
+
+/// A conversation, as an application keeps it: also over a restart.
+struct Conversation(Request);
+
+impl Conversation {
+    fn new() -> Self {
+        let messages =
+            [Message::system("You tell the weather."), Message::user("How is it in Ulm and Bonn?")];
+        Self(tools(Request::new(messages)))
+    }
+
+    /// Asks, and takes down the answer and the results of what it calls.
+    async fn ask(&mut self, client: &ResilientClient, strategy: Strategy) -> Response {
+        let asked = ask(client, strategy, self.0.clone()).await;
+        let answer = asked.report.response().unwrap_or_else(|| panic!("{:?}", asked.report)).clone();
+        self.0.messages.push(Message::from(&answer));
+        for (at, call) in answer.tool_calls.iter().enumerate() {
+            self.0.messages.push(Message::tool(&call.id, &call.name, format!("result {at}")));
+        }
+        let kept = serde_json::to_string(&self.0).unwrap();
+        self.0 = serde_json::from_str(&kept).unwrap();
+        answer
+    }
+}
+
+fn only(candidate: Candidate, stream: StreamMode) -> ResilientClient {
+    ResilientClient::builder().candidate(candidate.stream(stream)).build().unwrap()
+}
+
+fn calls(answer: &Response) -> Vec<(&str, Value)> {
+    let call = |call: &llm_protocol::ToolCall| serde_json::from_str(&call.arguments).unwrap();
+    answer.tool_calls.iter().map(|one| (one.name.as_str(), call(one))).collect()
+}
+
+fn two_calls() -> Behaviour {
+    Behaviour::answer("Let me look.")
+        .reasoning("Both at once.")
+        .tool_call("weather", r#"{"city": "Ulm"}"#)
+        .tool_call("weather", r#"{"city": "Bonn"}"#)
+}
+
+#[tokio::test]
+async fn a_conversation_goes_from_one_vendor_to_the_other_and_back() {
+    for (wire, strategy, stream) in ways() {
+        let lab = Lab::start().await;
+        lab.simulator.script("first", [two_calls(), Behaviour::answer("Good night.")]);
+        let more = Behaviour::empty().reasoning("And when?").tool_call("time", r#"{"city":"Ulm"}"#);
+        lab.simulator.on("second", more);
+        let first = only(lab.candidate(wire, "first"), stream);
+        let second = only(lab.candidate(other(wire), "second"), stream);
+
+        let mut conversation = Conversation::new();
+        let answer = conversation.ask(&first, strategy).await;
+        assert_eq!(answer.text, "Let me look.");
+        let asked = [("weather", json!({"city": "Ulm"})), ("weather", json!({"city": "Bonn"}))];
+        assert_eq!(calls(&answer), asked);
+        let answer = conversation.ask(&second, strategy).await;
+        assert_eq!(calls(&answer), [("time", json!({"city": "Ulm"}))]);
+        conversation.0.messages.push(Message::user("Thanks."));
+        assert_eq!(conversation.ask(&first, strategy).await.text, "Good night.");
+
+        let seen = |model: &str, at: usize| lab.simulator.requests(model)[at].body.to_string();
+        for told in ["Let me look.", "Ulm", "Bonn", "result 0", "result 1"] {
+            assert!(seen("second", 0).contains(told) && seen("first", 1).contains(told), "{wire}: {told}");
+        }
+        // Thoughts go back to who had them, where that is wanted, and to nobody else.
+        assert!(!seen("second", 0).contains("Both at once."), "{wire}");
+        assert!(seen("first", 1).contains("Both at once."), "{wire}");
+        assert!(!seen("first", 1).contains("And when?"), "{wire}");
+    }
+}
+
+#[tokio::test]
+async fn the_vendor_may_fail_between_a_call_and_its_result() {
+    for (wire, strategy, stream) in ways() {
+        let lab = Lab::start().await;
+        lab.simulator.script("first", [two_calls(), Behaviour::status(529)]);
+        lab.simulator.on("second", Behaviour::answer("Sunny in both."));
+        let candidates = [lab.candidate(wire, "first"), lab.candidate(other(wire), "second")];
+        let candidates = candidates.map(|candidate| candidate.stream(stream));
+        let client = ResilientClient::builder().candidates(candidates).build().unwrap();
+
+        let mut conversation = Conversation::new();
+        conversation.ask(&client, strategy).await;
+        let asked = ask(&client, strategy, conversation.0).await;
+        assert_eq!(asked.report.response().unwrap().text, "Sunny in both.", "{wire} {strategy:?}");
+        assert_eq!(asked.report.attempts().len(), 2, "{:?}", trail(&asked.report));
+    }
+}
+
+/// What hosts have for ids of calls: in the manner of another vendor, too long, with characters that others refuse,
+/// the same twice, none at all.
+#[tokio::test]
+async fn no_id_of_a_call_keeps_a_conversation_from_going_on() {
+    let long = "call|0123456789:abcdefghijklmnopqrstuvwxyz/ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    for ids in [["chatcmpl-tool:1", "functions.weather:0"], [long, "x"], ["same", "same"], ["", ""]] {
+        for wire in WIRES {
+            let lab = Lab::start().await;
+            let [one, two] = ids;
+            let calls = Behaviour::empty()
+                .tool_call_with_id(one, "weather", r#"{"city":"Ulm"}"#)
+                .tool_call_with_id(two, "weather", r#"{"city":"Bonn"}"#);
+            // The same ids again in the next turn, as hosts have them that count within an answer.
+            lab.simulator.script("first", [calls.clone().lenient(), calls.lenient()]);
+            lab.simulator.on("second", Behaviour::answer("Sunny in both."));
+            let first = only(lab.candidate(wire, "first"), StreamMode::Auto);
+            let mut conversation = Conversation::new();
+            for _ in 0..2 {
+                let answer = conversation.ask(&first, Strategy::Failover).await;
+                assert_ne!(answer.tool_calls[0].id, answer.tool_calls[1].id, "{wire} {ids:?}");
+            }
+            for to in WIRES {
+                let second = only(lab.candidate(to, "second"), StreamMode::Auto);
+                let asked = ask(&second, Strategy::Failover, conversation.0.clone()).await;
+                assert!(asked.report.succeeded(), "{wire} to {to}, {ids:?}: {:?}", trail(&asked.report));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn hosts_with_rules_of_their_own_go_on_with_it_too() {
+    for (wire, strategy, stream) in ways() {
+        let lab = Lab::start().await;
+        lab.simulator.script("first", [two_calls()]);
+        lab.simulator.on("mistral", Behaviour::answer("Sunny in both.").host(Host::Mistral));
+        let thoughtful = two_calls().host(Host::OpenRouter).redacted_reasoning("Secret.");
+        lab.simulator.script("openrouter", [thoughtful, Behaviour::answer("Good night.")]);
+        let first = only(lab.candidate(wire, "first"), stream);
+        let host = |name: &str| only(lab.host(name), stream);
+
+        let mut conversation = Conversation::new();
+        conversation.ask(&first, strategy).await;
+        assert_eq!(conversation.ask(&host("mistral"), strategy).await.text, "Sunny in both.");
+        conversation.0.messages.push(Message::user("And now?"));
+        conversation.ask(&host("openrouter"), strategy).await;
+        assert_eq!(conversation.ask(&host("openrouter"), strategy).await.text, "Good night.");
+        let back = lab.simulator.requests("openrouter")[1].body["messages"].to_string();
+        assert!(back.contains("reasoning_details") && back.contains("reasoning.encrypted"), "{back}");
+        let there = lab.simulator.requests("mistral")[0].body["messages"].to_string();
+        assert!(!there.contains("Both at once."), "{there}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_another_vendor_can_read_is_refused_where_it_matters() {
+    for wire in WIRES {
+        let lab = Lab::start().await;
+        let client = only(lab.candidate(wire, "first"), StreamMode::Auto);
+        let document = llm_protocol::Opaque::new("acme", json!({"type": "document"}));
+        let question = Message::user("What is in it?").part(llm_protocol::Part::Opaque(document));
+        let asked = ask(&client, Strategy::Failover, Request::new([question])).await;
+        assert_eq!(trail(&asked.report), ["first preempted_unsupported unsupported"], "{wire}");
+        assert_eq!(lab.simulator.received_total(), 0);
+    }
+}
