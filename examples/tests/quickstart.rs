@@ -48,5 +48,11 @@ fn without_a_key_there_is_nothing_live() {
     let output = quickstart(&["--live"], &[("OPENAI_API_KEY", " ")]);
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(error, "quickstart: --live wants a key in ANTHROPIC_API_KEY or OPENAI_API_KEY\n");
+    let missing = |variable| format!("the environment variable `{variable}` is not set or empty");
+    let expected = format!(
+        "quickstart: none of the models can be asked: anthropic:claude-haiku-4-5: {}; openai:gpt-5-mini: {}\n",
+        missing("ANTHROPIC_API_KEY"),
+        missing("OPENAI_API_KEY")
+    );
+    assert_eq!(error, expected);
 }

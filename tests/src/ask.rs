@@ -51,6 +51,7 @@ async fn read(client: &ResilientClient, call: Call) -> Asked {
         match event {
             Ok(StreamEvent::Text(delta)) => text += &delta,
             Ok(StreamEvent::Reasoning(delta)) => reasoning += &delta,
+            Ok(StreamEvent::Discard) => (text, reasoning) = (String::new(), String::new()),
             Ok(_) => {}
             Err(cause) => error = Some(cause),
         }
@@ -66,8 +67,11 @@ async fn read(client: &ResilientClient, call: Call) -> Asked {
     );
     if let Some(error) = &error {
         assert_eq!(error.ended, report.ended());
-        let last = report.attempts().iter().rev().find_map(|attempt| attempt.error());
-        assert_eq!(error.error.as_ref().map(|error| error.kind()), last.map(|error| error.kind()));
+        // What cut the answer, or else the last error there was.
+        let attempts = || report.attempts().iter().rev();
+        let cut = attempts().find(|attempt| attempt.partial().is_some()).and_then(|cut| cut.error());
+        let told = cut.or_else(|| attempts().find_map(|attempt| attempt.error()));
+        assert_eq!(error.error.as_ref().map(|error| error.kind()), told.map(|error| error.kind()));
     }
     Asked { report, text, error }
 }

@@ -1,6 +1,7 @@
 //! The configuration: what a TOML file says, as plain data. It never holds a credential.
 
 mod candidate;
+mod capabilities;
 mod check;
 mod duration;
 mod not_built;
@@ -12,9 +13,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting};
-pub(crate) use self::check::candidate_path;
-pub(crate) use self::not_built::PROVIDERS as NOT_BUILT_PROVIDERS;
+pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting, TokenLimitSetting};
 pub use self::sections::{
     BreakerConfig, FailoverConfig, FanOutConfig, Order, PolicyName, Probes, QuorumSetting, TimeoutConfig,
 };
@@ -57,7 +56,7 @@ pub struct Config {
     /// `[breaker]`: when a failing candidate is left alone.
     #[serde(skip_serializing_if = "is_default")]
     pub breaker: BreakerConfig,
-    /// `[[candidate]]`: who may answer, in the order in which they are asked.
+    /// `[[candidate]]`: who may answer.
     #[serde(rename = "candidate")]
     pub candidates: Vec<CandidateSpec>,
 }

@@ -1,12 +1,16 @@
-//! Why no client can be made of a configuration.
+//! Why no client can be made.
+
+use std::fmt;
 
 use llm_adapters::BuildError;
 use llm_protocol::Scrubber;
 use llm_reliability::InputError;
 
-use crate::registry::FactoryError;
+use crate::factory::FactoryError;
+use crate::from_env::Skipped;
 
-/// Why no client can be made of a configuration. Every message is one line, and none shows a credential.
+/// Why no client can be made, of a configuration or of what a [`Builder`](crate::Builder) was given. Every message is
+/// one line, and none shows a credential.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -72,8 +76,24 @@ pub enum ConfigError {
         /// in capitals and underscores.
         variable: Option<String>,
     },
+    /// The provider needs a credential, and was given none.
+    #[error(
+        "`{path}` ({id}) has no credential, or an empty one: give it one with `api_key` or `credentials`"
+    )]
+    MissingCredential {
+        /// Which candidate.
+        path: String,
+        /// Its name.
+        id: String,
+    },
+    /// None of the models can be asked that [`from_env`](crate::from_env) was called with.
+    #[error("none of the models can be asked: {}", listed(skipped))]
+    AllSkipped {
+        /// Each of them, and why.
+        skipped: Vec<Skipped>,
+    },
     /// The provider cannot make an adapter of what the candidate says.
-    #[error("`{path}` ({provider}): {cause}")]
+    #[error("`{path}` ({provider}): {}", one_line(cause))]
     Provider {
         /// Which candidate.
         path: String,
@@ -85,7 +105,13 @@ pub enum ConfigError {
     /// The HTTP client that the candidates share cannot be made.
     #[error("{0}")]
     HttpClient(BuildError),
-    /// There are no candidates, or two of one name.
+    /// Two candidates have one name, so their attempts and their circuits could not be told apart.
+    #[error("two candidates are called `{id}`: give each an id of its own")]
+    DuplicateId {
+        /// The name.
+        id: String,
+    },
+    /// There are no candidates.
     #[error(transparent)]
     Input(#[from] InputError),
 }
@@ -115,6 +141,15 @@ fn shown(variable: Option<&str>) -> String {
         Some(name) => format!(" `{name}`"),
         None => " (not shown: its name could be the key itself)".to_owned(),
     }
+}
+
+fn listed(skipped: &[Skipped]) -> String {
+    skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// What others have written, as a part of a message.
+pub(crate) fn one_line(text: impl fmt::Display) -> String {
+    text.to_string().replace(char::is_control, " ")
 }
 
 /// Some messages quote a value, which is a key where someone put one that does not belong there. Only then is it cut

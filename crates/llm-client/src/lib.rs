@@ -1,23 +1,31 @@
-//! Vendors, strategies and stores made ready: a provider registry and a TOML configuration.
+//! Vendors, strategies and stores made ready: from the environment, with a builder, or from TOML.
 #![cfg_attr(all(feature = "anthropic", feature = "openai"), doc = "", doc = include_str!("../README.md"))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod build;
+mod builder;
 mod config;
 mod error;
+mod factory;
+mod from_env;
+mod provider;
 mod providers;
 mod registry;
 
+pub use builder::{Builder, Member};
 pub use config::{
     BreakerConfig, CandidateSpec, CandidateTimeouts, Config, FailoverConfig, FanOutConfig, Order, PolicyName,
-    PriceConfig, Probes, QuorumSetting, StreamSetting, TimeoutConfig,
+    PriceConfig, Probes, QuorumSetting, StreamSetting, TimeoutConfig, TokenLimitSetting,
 };
 pub use error::ConfigError;
+pub use factory::{Credential, FactoryError, ProviderContext, ProviderFactory};
+pub use from_env::{FromEnv, SkipReason, Skipped, from_env};
 pub use llm_adapters;
 pub use llm_protocol;
 pub use llm_reliability;
+pub use provider::Provider;
 #[cfg(feature = "anthropic")]
 pub use providers::AnthropicProvider;
 #[cfg(feature = "openai")]
 pub use providers::OpenAiProvider;
-pub use registry::{FactoryError, ProviderContext, ProviderFactory, Registry};
+pub use registry::Registry;

@@ -7,14 +7,16 @@ mod openai;
 
 #[cfg(any(feature = "anthropic", feature = "openai"))]
 use llm_adapters::{Builder, Vendor};
+#[cfg(feature = "openai")]
+use llm_protocol::Capability;
 
 #[cfg(feature = "anthropic")]
 pub use self::anthropic::AnthropicProvider;
 #[cfg(feature = "openai")]
 pub use self::openai::OpenAiProvider;
-use crate::registry::Entry;
 #[cfg(any(feature = "anthropic", feature = "openai"))]
-use crate::registry::ProviderContext;
+use crate::factory::{Credential, FactoryError, ProviderContext};
+use crate::registry::Entry;
 
 /// A host that speaks the OpenAI format: its name, its base URL, and the variable that usually holds its key.
 type Host = (&'static str, &'static str, Option<&'static str>);
@@ -34,6 +36,13 @@ const HOSTS: [Host; 13] = [
     ("together", "https://api.together.xyz/v1", Some("TOGETHER_API_KEY")),
     ("vllm", "http://127.0.0.1:8000/v1", None),
     ("xai", "https://api.x.ai/v1", Some("XAI_API_KEY")),
+];
+
+/// The vendors that are still to come, and the variables that will hold their credentials.
+pub(crate) const NOT_BUILT: [(&str, &[&str]); 3] = [
+    ("azure", &[]),
+    ("bedrock", &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"]),
+    ("gemini", &["GEMINI_API_KEY"]),
 ];
 
 /// All of them, by name.
@@ -58,8 +67,14 @@ fn named(host: Host) -> Entry {
             Some(variable) => provider.api_key_env(variable),
             None => provider,
         };
-        // It refuses parameters that it does not know, and counts the tokens of a stream unasked.
-        let provider = if name == "mistral" { provider.include_usage(false) } else { provider };
+        let provider = match name {
+            "deepseek" => provider.lacks(Capability::JsonSchema),
+            // It refuses parameters that it does not know, and counts the tokens of a stream unasked.
+            "mistral" => provider.include_usage(false),
+            // It passes them on to the vendors that want them.
+            "openrouter" => provider.cache_marks(true),
+            _ => provider,
+        };
         Entry::Factory(std::sync::Arc::new(provider))
     }
     #[cfg(not(feature = "openai"))]
@@ -91,16 +106,33 @@ fn with_context<V: Vendor>(
     if spec.allow_plain_http {
         builder = builder.allow_plain_http();
     }
-    if let Some(credential) = context.credential {
-        builder = builder.api_key(credential);
+    builder = match context.credential {
+        Some(Credential::Value(key)) => builder.api_key(key),
+        Some(Credential::Rotating(credentials)) => builder.credentials(credentials),
+        None => builder,
+    };
+    for (name, value) in context.headers {
+        builder = builder.header(name, value.clone());
+    }
+    for capability in &spec.lacks {
+        builder = builder.lacks(*capability);
     }
     if let Some(tokens) = spec.max_output_tokens {
-        builder = builder.max_output_tokens(tokens.get());
+        builder = builder.max_output_tokens(tokens);
     }
     if let Some(tokens) = spec.context_window {
-        builder = builder.context_window(tokens.get());
+        builder = builder.context_window(tokens);
     }
     builder
+}
+
+/// Refuses the settings that are set, for a provider that has no use for them.
+#[cfg(any(feature = "anthropic", feature = "openai"))]
+fn refuse<const N: usize>(settings: [(&str, bool); N]) -> Result<(), FactoryError> {
+    match settings.into_iter().find(|(_, is_set)| *is_set) {
+        Some((setting, _)) => Err(format!("`{setting}` is not a setting of this provider").into()),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -6,65 +6,13 @@ use std::sync::Arc;
 
 use llm_adapters::HttpClient;
 use llm_adapters::reqwest::Url;
-use llm_protocol::{ModelAdapter, Secret};
+use llm_protocol::Secret;
 
-use crate::config::{CandidateSpec, NOT_BUILT_PROVIDERS, shown_variable};
+use crate::config::{CandidateSpec, shown_variable};
 use crate::error::ConfigError;
-use crate::providers;
-
-/// Why a provider cannot make an adapter, in its own words.
-pub type FactoryError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A provider: makes the adapter of each candidate that names it.
-///
-/// ```
-/// use std::sync::Arc;
-/// use llm_client::{Config, FactoryError, ProviderContext, ProviderFactory, Registry};
-/// use llm_client::llm_protocol::ModelAdapter;
-/// use llm_client::llm_protocol::testing::ScriptedModel; // in place of an adapter of your own
-///
-/// struct Acme;
-///
-/// impl ProviderFactory for Acme {
-///     fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
-///         Ok(Arc::new(ScriptedModel::new(&context.spec.key())))
-///     }
-/// }
-///
-/// let config: Config = "[[candidate]]\nprovider = 'acme'\nmodel = 'large'".parse()?;
-/// let client = config.build(&Registry::new().provider("acme", Acme))?;
-/// assert_eq!(client.candidates().next().unwrap().key(), "acme:large");
-/// # Ok::<(), llm_client::ConfigError>(())
-/// ```
-pub trait ProviderFactory: Send + Sync {
-    /// The adapter of a candidate. Its [key](ModelAdapter::key) is the candidate's.
-    fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError>;
-
-    /// The environment variable that usually holds the credential. It is used for candidates that name neither a
-    /// variable nor the base URL of another host than [`base_url`](Self::base_url)'s. `None`, the default: no
-    /// credential unless the candidate names a variable.
-    fn api_key_env(&self) -> Option<&str> {
-        None
-    }
-
-    /// Where it is, for candidates that do not say. `None`, the default: no base URL that a candidate gives is known
-    /// to be this provider's own, and the usual variable goes to none of them.
-    fn base_url(&self) -> Option<&str> {
-        None
-    }
-}
-
-/// What a [`ProviderFactory`] makes an adapter of.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ProviderContext<'a> {
-    /// The candidate. Settings that the strategies see to themselves (`stream`, `timeouts`, `price`) are among them.
-    pub spec: &'a CandidateSpec,
-    /// Its credential, never empty; `None` where it needs none.
-    pub credential: Option<Secret>,
-    /// The HTTP client that all candidates share.
-    pub http: &'a HttpClient,
-}
+use crate::factory::ProviderFactory;
+use crate::from_env::SkipReason;
+use crate::providers::{self, NOT_BUILT};
 
 /// Which providers there are, and where credentials come from.
 ///
@@ -78,7 +26,7 @@ pub struct Registry {
     pub(crate) http: Option<HttpClient>,
 }
 
-/// Finds a credential by the name that `api_key_env` gives.
+/// Finds a credential by the name of a variable.
 type Lookup = dyn Fn(&str) -> Option<Secret> + Send + Sync;
 
 #[derive(Clone)]
@@ -114,8 +62,9 @@ impl Registry {
         self
     }
 
-    /// Takes credentials from here in place of the environment: `lookup` is asked by the name that `api_key_env`
-    /// gives, once for each candidate when a client is made.
+    /// Takes credentials from here in place of the environment: `lookup` is asked by the variable's name, once for each
+    /// candidate when a client is made. A [`Builder`](crate::Builder) has its credentials as values, and asks for none
+    /// but those of [`add_from_env`](crate::Builder::add_from_env).
     pub fn credentials(mut self, lookup: impl Fn(&str) -> Option<Secret> + Send + Sync + 'static) -> Self {
         self.credentials = Arc::new(lookup);
         self
@@ -139,47 +88,90 @@ impl Registry {
         path: &str,
         spec: &CandidateSpec,
     ) -> Result<&dyn ProviderFactory, ConfigError> {
-        let name = spec.provider.as_str();
+        self.find(&spec.provider, spec.base_url.is_some()).map_err(|absent| {
+            let (path, provider) = (path.to_owned(), spec.provider.clone());
+            match absent {
+                Absent::NotBuilt(_) => {
+                    ConfigError::NotBuilt { setting: format!("{path}.provider = {provider:?}") }
+                }
+                Absent::NotCompiled(feature) => ConfigError::ProviderNotCompiled { path, provider, feature },
+                Absent::Unknown => {
+                    let known = self.providers().map(str::to_owned).collect();
+                    ConfigError::UnknownProvider { path, provider, known }
+                }
+            }
+        })
+    }
+
+    fn find(&self, name: &str, has_base_url: bool) -> Result<&dyn ProviderFactory, Absent> {
         let entry = match self.providers.get(name) {
             Some(entry) => Some(entry),
-            None if NOT_BUILT_PROVIDERS.contains(&name) => {
-                return Err(ConfigError::NotBuilt { setting: format!("{path}.provider = {name:?}") });
-            }
-            None if spec.base_url.is_some() && is_host_name(name) => self.hosts.as_ref(),
-            None => None,
+            None => match NOT_BUILT.iter().find(|(not_built, _)| *not_built == name) {
+                Some((_, variables)) => return Err(Absent::NotBuilt(variables)),
+                None => self.hosts.as_ref().filter(|_| has_base_url && is_host_name(name)),
+            },
         };
         match entry {
             Some(Entry::Factory(factory)) => Ok(factory.as_ref()),
-            Some(Entry::NotCompiled(feature)) => {
-                let (path, provider) = (path.to_owned(), name.to_owned());
-                Err(ConfigError::ProviderNotCompiled { path, provider, feature })
-            }
-            None => Err(ConfigError::UnknownProvider {
-                path: path.to_owned(),
-                provider: name.to_owned(),
-                known: self.providers().map(str::to_owned).collect(),
-            }),
+            Some(Entry::NotCompiled(feature)) => Err(Absent::NotCompiled(feature)),
+            None => Err(Absent::Unknown),
         }
     }
 
-    /// The credential of a candidate, where it has one.
+    /// The credential of a candidate whose settings alone are known, where it has one.
     pub(crate) fn credential(
         &self,
         path: &str,
         spec: &CandidateSpec,
         factory: &dyn ProviderFactory,
     ) -> Result<Option<Secret>, ConfigError> {
-        let usual = || factory.api_key_env().filter(|_| is_at_home(spec, factory));
-        let Some(variable) = spec.api_key_env.as_deref().or_else(usual) else { return Ok(None) };
-        let held = (self.credentials)(variable);
-        // A line feed at the end is what files and shells leave behind, never part of a key.
-        let credential = held.as_ref().map(|secret| secret.expose().trim()).filter(|key| !key.is_empty());
-        if let Some(key) = credential {
-            return Ok(Some(Secret::from(key)));
-        }
-        let variable = shown_variable(variable).map(str::to_owned);
-        Err(ConfigError::MissingVariable { path: path.to_owned(), variable })
+        let Some(variable) = variable(spec, factory) else { return Ok(None) };
+        self.look_up(variable).map(Some).ok_or_else(|| {
+            let variable = shown_variable(variable).map(str::to_owned);
+            ConfigError::MissingVariable { path: path.to_owned(), variable }
+        })
     }
+
+    /// The credential of a provider that only its name makes known, where it wants one.
+    pub(crate) fn credential_by_name(&self, provider: &str) -> Result<Option<Secret>, SkipReason> {
+        let found = |variable: &str| {
+            let missing = || SkipReason::MissingVariable { variable: variable.to_owned() };
+            self.look_up(variable).ok_or_else(missing)
+        };
+        match self.find(provider, false) {
+            Ok(factory) => factory.api_key_env().map(found).transpose(),
+            Err(Absent::NotBuilt(variables)) => {
+                variables.iter().try_for_each(|variable| found(variable).map(drop))?;
+                Err(SkipReason::NotBuilt)
+            }
+            Err(Absent::NotCompiled(feature)) => Err(SkipReason::NotCompiled { feature }),
+            Err(Absent::Unknown) => Err(SkipReason::UnknownProvider),
+        }
+    }
+
+    fn look_up(&self, variable: &str) -> Option<Secret> {
+        trimmed(&(self.credentials)(variable)?)
+    }
+}
+
+/// Why there is no provider of a name.
+enum Absent {
+    /// It is still to come; the variables that will hold its credential.
+    NotBuilt(&'static [&'static str]),
+    /// This build leaves it out; the feature that brings it.
+    NotCompiled(&'static str),
+    Unknown,
+}
+
+/// The variable for the credential of a candidate, where it has one.
+pub(crate) fn variable<'a>(spec: &'a CandidateSpec, factory: &'a dyn ProviderFactory) -> Option<&'a str> {
+    let usual = || factory.api_key_env().filter(|_| is_at_home(spec, factory));
+    spec.api_key_env.as_deref().or_else(usual)
+}
+
+/// A credential without what files and shells leave around it: a line feed at the end is never part of a key.
+pub(crate) fn trimmed(secret: &Secret) -> Option<Secret> {
+    Some(secret.expose().trim()).filter(|key| !key.is_empty()).map(Secret::from)
 }
 
 /// Whether the candidate is asked where its provider is at home: the same scheme, host and port.

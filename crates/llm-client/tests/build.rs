@@ -9,7 +9,8 @@ use llm_client::llm_protocol::testing::{ScriptedModel, Step};
 use llm_client::llm_protocol::{ModelAdapter, Secret, Usage};
 use llm_client::llm_reliability::{Candidate, InputError, Price};
 use llm_client::{
-    CandidateSpec, Config, ConfigError, FactoryError, PriceConfig, ProviderContext, ProviderFactory, Registry,
+    CandidateSpec, Config, ConfigError, Credential, FactoryError, PriceConfig, ProviderContext,
+    ProviderFactory, Registry,
 };
 use parking_lot::Mutex;
 
@@ -70,6 +71,22 @@ fn what_has_no_sense_is_refused_by_its_path() {
         (
             "provider = 'openai'\napi_version = '1'",
             "`candidate[0]` (openai): `api_version` is not a setting of this provider",
+        ),
+        (
+            "provider = 'anthropic'\ninclude_usage = false",
+            "`candidate[0]` (anthropic): `include_usage` is not a setting of this provider",
+        ),
+        (
+            "provider = 'anthropic'\ntoken_limit_field = 'max_tokens'",
+            "`candidate[0]` (anthropic): `token_limit_field` is not a setting of this provider",
+        ),
+        (
+            "provider = 'openai'\nmax_output_tokens = 0",
+            "`candidate[0].max_output_tokens` is zero: no answer would fit",
+        ),
+        (
+            "provider = 'openai'\ncontext_window = 0",
+            "`candidate[0].context_window` is zero: no answer would fit",
         ),
         (
             "provider = 'openai'\nbase_url = 'http://h.example/v1'",
@@ -140,11 +157,12 @@ fn nobody_to_ask_and_two_of_one_name_are_refused() {
     let mut config = Config::default();
     config.candidates = vec![CandidateSpec::new("ollama", "a"), CandidateSpec::new("ollama", "a")];
     let error = config.build(&registry()).unwrap_err();
-    assert!(matches!(&error, ConfigError::Input(InputError::DuplicateId(id)) if id == "ollama:a"));
+    assert!(matches!(&error, ConfigError::DuplicateId { id } if id == "ollama:a"));
     config.candidates[1].id = Some("ollama:b".into());
     assert!(config.build(&registry()).is_ok());
     config.candidates[0].id = Some("ollama:b".into());
-    assert_eq!(config.build(&registry()).unwrap_err().to_string(), "two candidates are called `ollama:b`");
+    let message = "two candidates are called `ollama:b`: give each an id of its own";
+    assert_eq!(config.build(&registry()).unwrap_err().to_string(), message);
 }
 
 #[test]
@@ -160,49 +178,14 @@ fn a_missing_credential_is_named_by_its_variable() {
     assert!(matches!(real.build(&Registry::new()), Err(ConfigError::MissingVariable { .. })));
 }
 
-#[test]
-fn a_key_in_the_place_of_a_variable_is_not_shown() {
-    for key in [KEY, "gsk_hunter2hunter2", "AIzahunter2hunter2hunter2", "hunter2 hunter2", "1hunter2", ""] {
-        let error = refusal(&format!("provider = 'openai'\napi_key_env = '{key}'"));
-        assert!(error.to_string().starts_with("`candidate[0].api_key_env` is not the name of"), "{error}");
-        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
-    }
-}
-
-#[test]
-fn a_name_that_could_be_a_key_is_not_shown() {
-    for name in [
-        "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY",
-        "d41d8cd98f00b204e9800998ecf8427e",
-        "9e107d9d372bb6826bd81d3542a419d6",
-        "tgp_v1_aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY",
-        "AKIAIOSFODNN7EXAMPLE",
-        "AKIA_IOSFODNN7EXAMPLE_x",
-        "HF_0123456789ABCDEF",
-        "_0123456789ABCDEF",
-        "ABCDEFGHIJKLM",
-        "openai_key",
-    ] {
-        let config = candidate(&format!("provider = 'openai'\napi_key_env = '{name}'"));
-        let error = config.build(&registry()).unwrap_err();
-        let shown = format!("{error} {error:?} {config:?} {:?}", config.candidates[0]);
-        assert!(!shown.contains(name) && shown.contains("candidate[0]"), "{shown}");
-        assert!(shown.contains("api_key_env: Some(\"***\")"), "{shown}");
-    }
-    // Whatever its name, a variable that is set is used.
-    let registry = Registry::new().credentials(|name| (name == "openai_key").then(|| KEY.into()));
-    assert!(candidate("provider = 'openai'\napi_key_env = 'openai_key'").build(&registry).is_ok());
-    let shown = format!("{:?}", candidate("provider = 'openai'\napi_key_env = 'OPENAI_API_KEY'"));
-    assert!(shown.contains("api_key_env: Some(\"OPENAI_API_KEY\")"), "{shown}");
-}
-
 /// Writes down which credentials its candidates came with.
 #[derive(Clone, Default)]
 struct Acme(Arc<Mutex<Vec<Option<String>>>>);
 
 impl ProviderFactory for Acme {
     fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
-        self.0.lock().push(context.credential.map(|key| key.expose().to_owned()));
+        let key = context.credential.map(Credential::value).transpose()?;
+        self.0.lock().push(key.map(|key| key.expose().to_owned()));
         match context.spec.model.as_str() {
             "broken" => Err("no such thing".into()),
             "renamed" => Ok(Arc::new(ScriptedModel::new("acme:other"))),

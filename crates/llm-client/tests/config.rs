@@ -4,7 +4,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use llm_client::{CandidateSpec, Config, ConfigError, PolicyName, Probes, StreamSetting};
+use llm_client::llm_protocol::Capability;
+use llm_client::{CandidateSpec, Config, ConfigError, PolicyName, Probes, StreamSetting, TokenLimitSetting};
 
 /// A candidate with one more setting, on line 4.
 fn candidate(setting: &str) -> String {
@@ -27,6 +28,7 @@ fn every_setting_is_read() {
         order = "listed"
         transient_retries = 2
         policy = "robust"
+        restart_on_cut = true
 
         [fan_out]
         quorum = "all"
@@ -47,6 +49,10 @@ fn every_setting_is_read() {
         context_window = 200_000
         stream = "never"
         api_version = "2023-06-01"
+        priority = -1
+        lacks = ["tools", "json_object", "json_schema", "images"]
+        include_usage = false
+        token_limit_field = "max_completion_tokens"
         timeouts = { first_token = "2s", idle = "3s", attempt = "4s" }
 
         [candidate.price]
@@ -67,13 +73,17 @@ fn every_setting_is_read() {
     assert_eq!(config.timeouts.idle, Some(Duration::from_millis(500)));
     assert_eq!((config.timeouts.total, config.timeouts.cleanup), (secs(300), secs(0)));
     assert_eq!((config.failover.policy, config.failover.transient_retries), (PolicyName::Robust, 2));
+    assert!(config.failover.restart_on_cut);
     assert_eq!(config.breaker.failure_threshold, NonZeroU32::new(5));
     assert_eq!(config.breaker.cooldown, secs(30));
     assert_eq!(config.breaker.probes, NonZeroU32::new(2).map(Probes::AtMost));
     let [first, second] = &config.candidates[..] else { panic!("two candidates") };
     assert_eq!((first.key().as_str(), first.stream), ("anthropic-direct", StreamSetting::Never));
     assert_eq!(first.timeouts.attempt, secs(4));
-    assert_eq!(first.max_output_tokens, NonZeroU32::new(1024));
+    assert_eq!((first.max_output_tokens, first.priority), (Some(1024), -1));
+    let all = [Capability::Tools, Capability::JsonObject, Capability::JsonSchema, Capability::Images];
+    assert_eq!((&first.lacks[..], first.include_usage), (&all[..], Some(false)));
+    assert_eq!(first.token_limit_field, Some(TokenLimitSetting::MaxCompletionTokens));
     let price = first.price.as_ref().unwrap();
     let shown = [price.input_per_1m, price.output_per_1m, price.cache_read_per_1m.unwrap()];
     assert_eq!(shown.map(|price| price.to_string()), ["0.80", "4", "0.08"]);
@@ -101,7 +111,6 @@ fn what_is_not_built_is_refused_by_its_path() {
         ("[failover]\norder = 'round_robin'", r#"failover.order = "round_robin""#),
         ("[failover]\norder = 'weighted'", r#"failover.order = "weighted""#),
         ("failover = { hedge_after = '2s' }", "failover.hedge_after"),
-        ("[failover]\nrestart_on_cut = true", "failover.restart_on_cut"),
         ("[fan_out]\nquorum = 'majority'", r#"fan_out.quorum = "majority""#),
         ("[fan_out]\nquorum = 'first'", r#"fan_out.quorum = "first""#),
         ("fan_out.quorum = 2", "fan_out.quorum = 2"),
@@ -115,7 +124,6 @@ fn what_is_not_built_is_refused_by_its_path() {
         ("[limits]", "limits"),
         ("[store]\nredis = 'redis://127.0.0.1:6379'", "store.redis"),
         ("[store]\non_outage = 'fail_open'", "store.on_outage"),
-        (&candidate("priority = 0"), "candidate[0].priority"),
         (&candidate("region = 'eu-west-1'"), "candidate[0].region"),
         (&format!("{}{}", candidate(""), candidate("weight = 3")), "candidate[1].weight"),
     ] {
@@ -158,7 +166,13 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         (&candidate("api_key = 'sk-hunter22'"), (4, 1), ["unknown field `api_key`", "`api_key_env`"]),
         (&candidate("stream = 'always'"), (4, 10), ["`auto` or `never`", "in `candidate.stream`"]),
         (&candidate("timeouts = { total = '1s' }"), (4, 14), ["`total`", "in `candidate.timeouts`"]),
-        (&candidate("max_output_tokens = 0"), (4, 21), ["nonzero", "in `candidate.max_output_tokens`"]),
+        (&candidate("max_output_tokens = -1"), (4, 21), ["`-1`", "in `candidate.max_output_tokens`"]),
+        (&candidate("lacks = 'tools'"), (4, 9), ["expected a sequence", "in `candidate.lacks`"]),
+        (&candidate("lacks = ['streams']"), (4, 10), ["unknown variant `streams`", "in `candidate.lacks"]),
+        (&candidate("lacks = [true]"), (4, 10), ["`true`, expected `\"tools\"`", "in `candidate.lacks"]),
+        (&candidate("token_limit_field = 'n'"), (4, 21), ["`max_tokens` or", "in `candidate.token_"]),
+        (&candidate("token_limit_field = 7"), (4, 21), ["expected `\"max_tokens\"`", "in `candidate.token_"]),
+        (&candidate("priority = 'low'"), (4, 12), ["expected i32", "in `candidate.priority`"]),
         (&candidate("max_output_tokens = 'sk-hunter22'"), (4, 21), ["***", "in `candidate."]),
         (&candidate("price = { currency = 'USD' }"), (4, 9), ["`input_per_1m`", "in `candidate.price`"]),
         ("[[candidate]]\nmodel = 'x'", (1, 1), ["missing field `provider`", "in `candidate`"]),

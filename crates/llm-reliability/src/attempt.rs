@@ -55,6 +55,14 @@ impl Attempt {
         }
     }
 
+    /// What there was of an answer that was cut while it was handed out.
+    pub fn partial(&self) -> Option<&Response> {
+        match &self.outcome {
+            Outcome::Interrupted { partial, .. } => Some(partial),
+            _ => None,
+        }
+    }
+
     /// The error, where one ended it.
     pub fn error(&self) -> Option<&Error> {
         match &self.outcome {

@@ -26,12 +26,19 @@ pub struct Candidate {
     pub(crate) timeouts: Timeouts,
     pub(crate) stream: StreamMode,
     pub(crate) price: Option<Price>,
+    pub(crate) priority: i32,
 }
 
 impl Candidate {
     /// Asks through this adapter; its [`key`](ModelAdapter::key) names the candidate.
     pub fn new(adapter: Arc<dyn ModelAdapter>) -> Self {
-        Self { adapter, timeouts: Timeouts::default(), stream: StreamMode::default(), price: None }
+        Self {
+            adapter,
+            timeouts: Timeouts::default(),
+            stream: StreamMode::default(),
+            price: None,
+            priority: 0,
+        }
     }
 
     /// Sets limits of its own: `first_token`, `idle` and `attempt`. They win over the client's, and a call's own win over
@@ -50,6 +57,13 @@ impl Candidate {
     /// Sets what its tokens cost.
     pub fn price(mut self, price: Price) -> Self {
         self.price = Some(price);
+        self
+    }
+
+    /// Sets when a `failover` asks it: those with a lower number before those with a higher one, those with the same in
+    /// the order in which they are listed. Default 0; may be negative. A `fan_out` keeps to the list.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
         self
     }
 
@@ -72,6 +86,7 @@ impl fmt::Debug for Candidate {
             .field("timeouts", &self.timeouts)
             .field("stream", &self.stream)
             .field("price", &self.price)
+            .field("priority", &self.priority)
             .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use circuit_breaker::{
 use futures::future::{join, join_all};
 use tokio::time::timeout;
 
+use crate::budget::RetryBudget;
 use crate::call::InputError;
 use crate::candidate::Candidate;
 use crate::observer::Observer;
@@ -35,12 +36,12 @@ impl ResilientClient {
         &self.shared
     }
 
-    /// The candidates, in their order.
+    /// The candidates, as listed.
     pub fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.shared.seats.iter().map(|seat| &seat.candidate)
     }
 
-    /// How the circuit of each candidate stands, by key, in the candidates' order. Changes nothing. A store that says
+    /// How the circuit of each candidate stands, by key, in the listed order. Changes nothing. A store that says
     /// nothing within the cleanup limit (2 s unless set) is not waited for: the status is then `degraded` and empty.
     pub async fn status(&self) -> Vec<(Arc<str>, Status)> {
         let limit = self.shared.timeouts.cleanup_limit();
@@ -77,6 +78,7 @@ pub struct ClientBuilder {
     breaker_settings: Option<Settings>,
     limiter: Option<Arc<dyn Limiter>>,
     policy: Policy,
+    budget: RetryBudget,
     timeouts: Timeouts,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -115,6 +117,13 @@ impl ClientBuilder {
     /// Sets when a failover moves on, tries again, or stops.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// Uses this retry budget, which others may share, in place of one of its own of the default size. Without effect
+    /// as long as no [policy](Policy::transient_retries) tries anything twice.
+    pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -163,8 +172,11 @@ impl ClientBuilder {
                 candidate,
             })
         };
-        let seats = self.candidates.into_iter().map(seat).collect();
-        let shared = Shared { seats, policy: self.policy, timeouts: self.timeouts, observer };
+        let seats: Vec<_> = self.candidates.into_iter().map(seat).collect();
+        let mut ranked = seats.clone();
+        ranked.sort_by_key(|seat| seat.candidate.priority);
+        let Self { policy, budget, timeouts, .. } = self;
+        let shared = Shared { seats, ranked, policy, budget, timeouts, observer };
         Ok(ResilientClient { shared: Arc::new(shared), breaker, limiter })
     }
 }

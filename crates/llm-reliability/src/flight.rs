@@ -257,6 +257,9 @@ impl Flight {
     }
 
     fn note(&mut self, event: &StreamEvent) -> Result<(), Error> {
+        if matches!(event, StreamEvent::Discard) {
+            return Err(Error::new(ErrorKind::Protocol, "the adapter takes its own answer back"));
+        }
         self.meter.saw(event);
         if self.first_token.is_none() && self.streamed && event.is_token() {
             self.first_token = self.dispatched.map(|dispatched| dispatched.elapsed());

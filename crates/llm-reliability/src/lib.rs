@@ -3,6 +3,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempt;
+mod budget;
 mod call;
 mod candidate;
 mod client;
@@ -18,6 +19,7 @@ mod stream;
 mod timeouts;
 
 pub use attempt::{Attempt, Launch, Outcome, Phase};
+pub use budget::RetryBudget;
 pub use call::{Call, InputError};
 pub use candidate::{Candidate, StreamMode};
 pub use circuit_breaker;

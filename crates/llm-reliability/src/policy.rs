@@ -29,6 +29,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     stop_on: Vec<ErrorKind>,
+    restart_on_cut: bool,
     retries: u32,
     retry_timeouts: bool,
     wait_out: Duration,
@@ -40,6 +41,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             stop_on: vec![ErrorKind::Refusal],
+            restart_on_cut: false,
             retries: 0,
             retry_timeouts: false,
             wait_out: Duration::ZERO,
@@ -81,8 +83,25 @@ impl Policy {
         self
     }
 
-    /// Tries the same candidate again after a transient error, at most this often. Timeouts are left out: asking a
-    /// silent route again multiplies the wait.
+    /// Has a `failover_stream` start anew when the answer that it is handing out is cut: the candidates after the one
+    /// that was cut are asked, each a single time as ever, under the same clocks. At the first token of one of them the
+    /// stream says [`StreamEvent::Discard`] and gives that answer from its beginning. Nothing is asked to go on from
+    /// where another stopped, and nothing is discarded before there is something in its place: when nobody takes over,
+    /// the stream ends as it would have without this. Cuts by an error that this policy stops on, or by the total
+    /// limit, are final.
+    ///
+    /// Off by default, as the reader has to take part: one that shows text at once has to take it back. A
+    /// [`ResponseBuilder`](llm_protocol::ResponseBuilder) does so by itself.
+    ///
+    /// [`StreamEvent::Discard`]: llm_protocol::StreamEvent::Discard
+    pub fn restart_on_cut(mut self, yes: bool) -> Self {
+        self.restart_on_cut = yes;
+        self
+    }
+
+    /// Tries the same candidate again after a transient error, at most this often and as long as the client's
+    /// [`RetryBudget`](crate::RetryBudget) lasts. Timeouts are left out: asking a silent route again multiplies the
+    /// wait. So are answers that had begun to be handed out.
     pub fn transient_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
@@ -114,7 +133,6 @@ impl Policy {
     pub fn after(&self, attempt: &Attempt, retried: u32, jitter: f64) -> Step {
         match &attempt.outcome {
             Outcome::Success(_) => Step::Finish,
-            Outcome::Interrupted { .. } | Outcome::Cancelled => Step::Stop,
             Outcome::Failed(error) if error.kind() == ErrorKind::Timeout(Clock::Total) => Step::OutOfTime,
             outcome if !self.lets_pass(outcome) => Step::Stop,
             Outcome::Failed(error) | Outcome::DeferredBackpressure(error)
@@ -129,13 +147,21 @@ impl Policy {
     /// Whether another candidate may be asked after this.
     pub(crate) fn lets_pass(&self, outcome: &Outcome) -> bool {
         match outcome {
-            Outcome::Failed(error) if error.kind() == ErrorKind::Timeout(Clock::Total) => false,
-            Outcome::Failed(error) => {
-                error.category() != Category::Terminal || !self.stop_on.contains(&error.kind())
-            }
-            Outcome::Success(_) | Outcome::Interrupted { .. } | Outcome::Cancelled => false,
+            Outcome::Failed(error) => self.goes_on(error),
+            Outcome::Interrupted { error, .. } => self.restart_on_cut && self.goes_on(error),
+            Outcome::Success(_) | Outcome::Cancelled => false,
             _ => true,
         }
+    }
+
+    fn goes_on(&self, error: &Error) -> bool {
+        let stops = error.category() == Category::Terminal && self.stop_on.contains(&error.kind());
+        !stops && error.kind() != ErrorKind::Timeout(Clock::Total)
+    }
+
+    /// Whether it ever tries a candidate again.
+    pub(crate) fn retries_at_all(&self) -> bool {
+        self.retries > 0
     }
 
     fn worth_retrying(&self, error: &Error) -> bool {

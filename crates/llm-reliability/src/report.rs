@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_protocol::{Response, Usage};
+use llm_protocol::{Error, Response, Usage};
 use serde::{Deserialize, Serialize};
 
 pub use self::no_answer::NoAnswer;
@@ -47,7 +47,7 @@ pub enum Ended {
     Unavailable,
     /// Nobody was asked: the shared store was not available, and was told to refuse then.
     StoreUnavailable,
-    /// The answer was cut after a part of it had reached the caller.
+    /// The answer was cut after a part of it had reached the caller, and no other took its place.
     Interrupted,
     /// Enough candidates answered.
     QuorumMet,
@@ -134,12 +134,16 @@ impl Report {
         self.attempts.iter().filter_map(|attempt| Some((&attempt.model_key, attempt.response()?)))
     }
 
-    /// What reached the caller of an answer that was cut.
+    /// What the caller was left with of an answer that was cut, when the call ended with it. `None` when there is an
+    /// answer, and when another candidate had begun to give one in place of what was cut. Each attempt that was cut
+    /// keeps [its own](Attempt::partial).
     pub fn partial(&self) -> Option<&Response> {
-        self.attempts.iter().find_map(|attempt| match &attempt.outcome {
-            Outcome::Interrupted { partial, .. } => Some(partial),
-            _ => None,
-        })
+        if self.ended != Ended::Interrupted {
+            return None;
+        }
+        // Whoever came to its first token after the cut had it discarded.
+        let after_the_cut = |attempt: &&Attempt| attempt.first_token.is_none() || attempt.partial().is_some();
+        self.attempts.iter().rev().take_while(after_the_cut).find_map(Attempt::partial)
     }
 
     /// How many answers were wanted and how many came, of a `fan_out`.
@@ -190,6 +194,12 @@ impl Report {
             _ => Err(NoAnswer::new(self)),
         }
     }
+}
+
+/// The error to tell of a call without an answer: what cut the one that was handed out, else the last.
+pub(crate) fn decisive_error(attempts: &[Attempt]) -> Option<&Error> {
+    let cut = attempts.iter().rev().find(|attempt| attempt.partial().is_some());
+    cut.map_or_else(|| attempts.iter().rev().find_map(Attempt::error), Attempt::error)
 }
 
 pub(crate) fn sum_usage(attempts: &[Attempt]) -> Usage {

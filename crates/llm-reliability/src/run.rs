@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use circuit_breaker::{Circuit, Quota};
 use llm_protocol::Request;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::attempt::{Attempt, Launch};
+use crate::budget::RetryBudget;
 use crate::call::{Call, InputError};
 use crate::candidate::Candidate;
 use crate::flight::{Flight, Landing, Until};
@@ -30,8 +32,12 @@ pub(crate) struct Seat {
 
 /// What a client holds, and every call of it shares.
 pub(crate) struct Shared {
+    /// As they are listed.
     pub(crate) seats: Vec<Arc<Seat>>,
+    /// As they are asked one after the other.
+    pub(crate) ranked: Vec<Arc<Seat>>,
     pub(crate) policy: Policy,
+    pub(crate) budget: RetryBudget,
     pub(crate) timeouts: Timeouts,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -43,6 +49,9 @@ pub(crate) struct Run {
     pub(crate) started: Instant,
     /// When the whole call is over, where it has such a limit.
     pub(crate) total: Option<Instant>,
+    /// The attempts that have landed and that no report has taken yet. Here, as one that lands by being dropped has
+    /// nobody else to go to.
+    pub(crate) trail: Mutex<Vec<Attempt>>,
     strategy: Strategy,
     timeouts: Timeouts,
     policy: Option<Policy>,
@@ -67,6 +76,7 @@ impl Run {
             request: call.request,
             started,
             total: total.map(|total| deadline(started, total)),
+            trail: Mutex::default(),
             strategy,
             timeouts: call.timeouts,
             policy: call.policy,
@@ -86,19 +96,41 @@ impl Run {
         self.policy.as_ref().unwrap_or(&self.shared.policy)
     }
 
-    /// What comes after this attempt.
-    pub(crate) fn after(&self, attempt: &Attempt, retried: u32) -> Step {
-        self.policy().after(attempt, retried, fastrand::f64())
+    /// A call begins that may try its candidates again: the budget grows.
+    pub(crate) fn begin_retries(&self) {
+        if self.policy().retries_at_all() {
+            self.shared.budget.earn();
+        }
     }
 
-    /// Sleeps, unless the call would be over by then. Says whether it slept.
-    pub(crate) async fn pause(&self, pause: Duration) -> bool {
-        let wake = deadline(Instant::now(), pause);
-        let fits = self.total.is_none_or(|total| wake < total);
-        if fits {
-            sleep_until(wake).await;
+    /// What comes after this attempt. There is no retry for which the call would be over, or the budget used up.
+    pub(crate) fn after(&self, attempt: &Attempt, retried: u32) -> Step {
+        match self.policy().after(attempt, retried, fastrand::f64()) {
+            Step::Retry(pause) if !self.has_time_for(pause) || !self.shared.budget.spend() => Step::Advance,
+            step => step,
         }
-        fits
+    }
+
+    fn has_time_for(&self, pause: Duration) -> bool {
+        self.total.is_none_or(|total| deadline(Instant::now(), pause) < total)
+    }
+
+    pub(crate) async fn pause(&self, pause: Duration) {
+        sleep_until(deadline(Instant::now(), pause)).await;
+    }
+
+    /// Puts an attempt that has landed into the trail.
+    pub(crate) fn keep(&self, attempt: Attempt) {
+        let mut trail = self.trail.lock();
+        // Most calls have one.
+        if trail.is_empty() {
+            trail.reserve_exact(1);
+        }
+        trail.push(attempt);
+    }
+
+    pub(crate) fn take_trail(&self) -> Vec<Attempt> {
+        std::mem::take(&mut *self.trail.lock())
     }
 
     /// The time at which an attempt begins; a call's first begins with the call.

@@ -10,9 +10,10 @@ use futures::Stream;
 use llm_protocol::{Error, StreamEvent, Usage};
 
 use crate::attempt::Attempt;
-use crate::flight::{Cause, Flight};
+use crate::failover::{Course, Reached};
+use crate::flight::Flight;
 use crate::money::Cost;
-use crate::report::{Ended, Report, sum_usage};
+use crate::report::{Ended, Report, decisive_error, sum_usage};
 use crate::run::Run;
 
 /// An answer while it streams in, with the trail of how it came about. Made by
@@ -21,37 +22,40 @@ use crate::run::Run;
 /// It ends cleanly only after a whole answer. In every other case its last item is a [`StreamError`]: nobody
 /// answered, or the answer was cut, in which case what came before the error is all there is. Dropping it ends the
 /// request at the provider.
+///
+/// Where the policy [restarts on a cut](crate::Policy::restart_on_cut), a cut is followed by the next candidate's first
+/// token or by that error. Ahead of the token comes [`StreamEvent::Discard`]: what was handed out so far is void, and
+/// the new answer follows from its beginning. Without that policy there is none.
 pub struct FailoverStream {
     run: Arc<Run>,
-    ended: Ended,
     attempts: Vec<Attempt>,
     state: Handout,
-    /// How long the call took, once it is over.
-    elapsed: Option<Duration>,
+    /// How the call ended and how long it took, once it is over.
+    over: Option<(Ended, Duration)>,
 }
 
 enum Handout {
-    /// One attempt has committed.
-    Open(Box<Flight>),
-    /// Nobody answered, and the caller has not been told yet.
+    /// One attempt has committed; with the way from there.
+    Open(Box<Flight>, Course),
+    /// The answer was cut, and those who come after are being asked.
+    Restart(Pin<Box<dyn Future<Output = Reached> + Send>>),
+    /// There is no whole answer, and the caller has not been told yet.
     Failed,
     /// Everything has been said.
     Done,
 }
 
 impl FailoverStream {
-    pub(crate) fn new(
-        run: Arc<Run>,
-        ended: Ended,
-        attempts: Vec<Attempt>,
-        flight: Option<Box<Flight>>,
-    ) -> Self {
-        let elapsed = flight.is_none().then(|| run.started.elapsed());
-        let state = flight.map_or(Handout::Failed, Handout::Open);
-        Self { run, ended, attempts, state, elapsed }
+    pub(crate) fn new(run: Arc<Run>, reached: Reached) -> Self {
+        let mut stream = Self { attempts: run.take_trail(), run, state: Handout::Failed, over: None };
+        match reached {
+            Reached::Token(flight, way) => stream.state = Handout::Open(flight, way),
+            Reached::End(ended) => stream.end(ended),
+        }
+        stream
     }
 
-    /// The attempts that have ended, in order. The one that is streaming joins them at its end.
+    /// The attempts that have ended, in order. The one that is under way joins them at its end.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
@@ -59,7 +63,7 @@ impl FailoverStream {
     /// Tokens of all attempts so far, the one that is streaming included, as far as their providers told.
     pub fn usage(&self) -> Usage {
         let mut usage = sum_usage(&self.attempts);
-        if let Handout::Open(flight) = &self.state {
+        if let Handout::Open(flight, _) = &self.state {
             usage.add(&flight.answer().response().usage);
         }
         usage
@@ -68,32 +72,60 @@ impl FailoverStream {
     /// What they cost, one sum for each currency.
     pub fn cost(&self) -> Vec<Cost> {
         let open = match &self.state {
-            Handout::Open(flight) => flight.cost(),
-            Handout::Failed | Handout::Done => None,
+            Handout::Open(flight, _) => flight.cost(),
+            Handout::Restart(_) | Handout::Failed | Handout::Done => None,
         };
         Cost::sum(self.attempts.iter().filter_map(|attempt| attempt.cost.as_ref()).chain(&open))
     }
 
     /// How long the call has taken so far; once it is over, how long it took.
     pub fn elapsed(&self) -> Duration {
-        self.elapsed.unwrap_or_else(|| self.run.started.elapsed())
+        self.over.map_or_else(|| self.run.started.elapsed(), |(_, elapsed)| elapsed)
     }
 
-    /// The report. An answer that is still streaming is given up: its attempt is cancelled, and the call was
-    /// interrupted. One whose terminal marker has been read is whole.
+    /// The report. What is still under way is given up: its attempt is cancelled, and the call was interrupted. An
+    /// answer whose terminal marker has been read is whole.
     pub fn into_report(mut self) -> Report {
-        if let Handout::Open(flight) = std::mem::replace(&mut self.state, Handout::Done) {
-            let attempt = flight.cancel();
-            self.end(if attempt.succeeded() { Ended::Answered } else { Ended::Interrupted }, attempt);
-        }
-        let elapsed = self.elapsed();
-        self.run.report(self.ended, self.attempts, None, elapsed)
+        // A flight lands by being dropped.
+        self.state = Handout::Done;
+        self.gather();
+        let (ended, elapsed) = self.over.unwrap_or_else(|| {
+            let whole = self.attempts.last().is_some_and(Attempt::succeeded);
+            (if whole { Ended::Answered } else { Ended::Interrupted }, self.run.started.elapsed())
+        });
+        self.run.report(ended, self.attempts, None, elapsed)
     }
 
-    fn end(&mut self, ended: Ended, attempt: Attempt) {
-        self.ended = ended;
+    /// Takes over the attempts that have landed on the way.
+    fn gather(&mut self) {
+        self.attempts.append(&mut self.run.trail.lock());
+    }
+
+    fn end(&mut self, ended: Ended) {
+        self.over = Some((ended, self.run.started.elapsed()));
+    }
+
+    /// The answer that is handed out is over: it is whole, or this has cut it.
+    fn land(&mut self, cut: Option<Error>) {
+        let Handout::Open(flight, way) = std::mem::replace(&mut self.state, Handout::Done) else { return };
+        let attempt = match cut {
+            Some(error) => flight.fail(error.into()),
+            None => flight.finish(),
+        };
+        if attempt.succeeded() {
+            self.end(Ended::Answered);
+        } else if attempt.fallback_eligible {
+            self.state = Handout::Restart(Box::pin(way.advance()));
+        } else {
+            self.give_up();
+        }
         self.attempts.push(attempt);
-        self.elapsed = Some(self.run.started.elapsed());
+    }
+
+    /// Nobody gives what is missing.
+    fn give_up(&mut self) {
+        self.end(Ended::Interrupted);
+        self.state = Handout::Failed;
     }
 }
 
@@ -102,29 +134,33 @@ impl Stream for FailoverStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let next = match &mut this.state {
-            Handout::Open(flight) => ready!(flight.poll_handout(cx)),
-            Handout::Failed => {
-                this.state = Handout::Done;
-                let error = this.attempts.iter().rev().find_map(Attempt::error).cloned();
-                return Poll::Ready(Some(Err(StreamError { ended: this.ended, error })));
-            }
-            Handout::Done => return Poll::Ready(None),
-        };
-        if let Some(Ok(event)) = next {
-            return Poll::Ready(Some(Ok(event)));
-        }
-        if let Handout::Open(flight) = std::mem::replace(&mut this.state, Handout::Done) {
-            match next {
-                Some(Err(error)) => {
-                    this.end(Ended::Interrupted, flight.fail(Cause::Error(error.clone())));
-                    let error = this.attempts.last().and_then(Attempt::error).cloned();
-                    return Poll::Ready(Some(Err(StreamError { ended: Ended::Interrupted, error })));
+        loop {
+            match &mut this.state {
+                Handout::Open(flight, _) => match ready!(flight.poll_handout(cx)) {
+                    Some(Ok(event)) => return Poll::Ready(Some(Ok(event))),
+                    Some(Err(error)) => this.land(Some(error)),
+                    None => this.land(None),
+                },
+                Handout::Restart(way) => {
+                    let reached = way.as_mut().poll(cx);
+                    this.gather();
+                    match ready!(reached) {
+                        Reached::Token(flight, way) => {
+                            this.state = Handout::Open(flight, way);
+                            return Poll::Ready(Some(Ok(StreamEvent::Discard)));
+                        }
+                        Reached::End(_) => this.give_up(),
+                    }
                 }
-                _ => this.end(Ended::Answered, flight.finish()),
+                Handout::Failed => {
+                    this.state = Handout::Done;
+                    let ended = this.over.map_or(Ended::Interrupted, |(ended, _)| ended);
+                    let error = decisive_error(&this.attempts).cloned();
+                    return Poll::Ready(Some(Err(StreamError { ended, error })));
+                }
+                Handout::Done => return Poll::Ready(None),
             }
         }
-        Poll::Ready(None)
     }
 }
 
@@ -140,7 +176,7 @@ impl fmt::Debug for FailoverStream {
 pub struct StreamError {
     /// How the call ended: [`Ended::Interrupted`] when a part of the answer had been handed out.
     pub ended: Ended,
-    /// The last error of an attempt, where there was one.
+    /// What cut the answer; where none had been handed out, the last error of an attempt, if there was one.
     pub error: Option<Error>,
 }
 

@@ -7,7 +7,7 @@ mod common;
 use common::client;
 use futures::StreamExt;
 use llm_protocol::testing::ScriptedModel;
-use llm_reliability::{ClientBuilder, FailoverStream, NoAnswer, Report, ResilientClient};
+use llm_reliability::{ClientBuilder, FailoverStream, NoAnswer, Report, ResilientClient, RetryBudget};
 
 fn shared<T: Clone + Send + Sync + 'static>() {}
 fn moved<T: Send + 'static>() {}
@@ -16,6 +16,7 @@ fn moved<T: Send + 'static>() {}
 fn handles_and_results_may_go_anywhere() {
     shared::<ResilientClient>();
     shared::<Report>();
+    shared::<RetryBudget>();
     moved::<ClientBuilder>();
     moved::<FailoverStream>();
     moved::<NoAnswer>();

@@ -5,11 +5,15 @@
 
 mod common;
 
+use std::num::NonZeroU32;
+
 use common::{Seen, builder, client, failing, ms, secs, text, trail};
 use llm_protocol::testing::{ScriptedModel, Step};
-use llm_protocol::{Error, ErrorKind, FinishReason, Message, Request, Tool, Usage};
+use llm_protocol::{Error, ErrorKind, FinishReason, Message, ModelAdapter, Request, Tool, Usage};
+use llm_reliability::circuit_breaker::Settings;
 use llm_reliability::{
-    Call, Candidate, Ended, InputError, Launch, Outcome, Policy, Price, ResilientClient, StreamMode, Timeouts,
+    Call, Candidate, Ended, InputError, Launch, Outcome, Policy, Price, Report, ResilientClient, StreamMode,
+    Timeouts,
 };
 
 #[tokio::test(start_paused = true)]
@@ -23,6 +27,37 @@ async fn the_first_that_answers_wins_and_the_rest_are_not_called() {
     let attempt = &report.attempts()[0];
     assert_eq!((&*attempt.provider, &*attempt.model_id, attempt.launch), ("one", "a", Launch::Primary));
     assert_eq!(a.calls()[0].request.messages, [Message::user("hi")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lower_priorities_are_asked_first_and_ties_as_listed() {
+    let models = ["p:a", "p:b", "p:c", "p:d", "p:e"]
+        .map(|key| ScriptedModel::new(key).then(failing(ErrorKind::Server)));
+    for (priorities, order) in [
+        ([0, 0, 0, 0, 0], "abcde"),
+        ([2, 1, 0, -1, -2], "edcba"),
+        ([1, 0, 1, 0, 1], "bdace"),
+        ([0, i32::MAX, 0, i32::MIN, 0], "daceb"),
+    ] {
+        let candidates = models.iter().cloned().zip(priorities);
+        let candidates = candidates.map(|(model, priority)| Candidate::from(model).priority(priority));
+        let settings = Settings::default().failure_threshold(NonZeroU32::MAX);
+        let client =
+            ResilientClient::builder().candidates(candidates).breaker_settings(settings).build().unwrap();
+        let names =
+            |report: &Report| report.attempts().iter().map(|attempt| &*attempt.model_id).collect::<String>();
+        let report = client.failover("hi").await.unwrap();
+        assert_eq!(names(&report), order, "{priorities:?}");
+        let launches: Vec<_> = report.attempts().iter().map(|attempt| attempt.launch).collect();
+        assert_eq!(launches[..2], [Launch::Primary, Launch::Failover]);
+        assert_eq!(names(&client.failover_stream("hi").await.unwrap().into_report()), order);
+        // All else keeps to the list.
+        assert_eq!(names(&client.fan_out("hi").await.unwrap()), "abcde");
+        assert!(client.candidates().map(Candidate::key).eq(models.iter().map(ModelAdapter::key)));
+        assert!(
+            client.status().await.iter().map(|(key, _)| &**key).eq(client.candidates().map(Candidate::key))
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,6 @@
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anstyle::Style;
@@ -15,7 +14,7 @@ use clap::Parser;
 use futures::StreamExt;
 use llm_adapters::{Anthropic, OpenAi};
 use llm_examples::{Paint, Wrapped, attempts, seconds, tint};
-use llm_protocol::{ModelAdapter, StreamEvent};
+use llm_protocol::StreamEvent;
 use llm_reliability::{Attempt, Candidate, Report, ResilientClient, Timeouts};
 use llm_simulator::{Behaviour, Simulator};
 use tokio::time::Instant;
@@ -79,17 +78,14 @@ async fn run(options: Options) -> Result<bool, Box<dyn Error>> {
 
 /// Two that fail, each in its own way, and then those that answer. Nobody waits for the first, and nobody waits long
 /// for the second.
-async fn failover(
-    simulator: &Simulator,
-    vendors: &[Arc<dyn ModelAdapter>],
-) -> Result<Report, Box<dyn Error>> {
+async fn failover(simulator: &Simulator, vendors: &[Candidate]) -> Result<Report, Box<dyn Error>> {
     simulator.on("claude-busy", Behaviour::status(529));
     simulator.on("gpt-silent", Behaviour::keep_alives_only(Duration::from_millis(200)));
     let silent = OpenAi::builder("gpt-silent").base_url(format!("{}/v1", simulator.base_url())).build()?;
     let client = ResilientClient::builder()
         .candidate(Anthropic::builder("claude-busy").base_url(simulator.base_url()).build()?)
         .candidate(Candidate::from(silent).timeouts(Timeouts::new().first_token(Duration::from_secs(1))))
-        .candidates(vendors.iter().cloned().map(Candidate::new))
+        .candidates(vendors.iter().cloned())
         .observer(live_line(Instant::now()))
         .build()?;
 
@@ -109,40 +105,34 @@ async fn failover(
 }
 
 /// Three seats, one of them throttled: it is healthy, so it is deferred and not counted as a failure.
-async fn fan_out(simulator: &Simulator, vendors: &[Arc<dyn ModelAdapter>]) -> Result<Report, Box<dyn Error>> {
+async fn fan_out(simulator: &Simulator, vendors: &[Candidate]) -> Result<Report, Box<dyn Error>> {
     simulator.on("claude-throttled", Behaviour::status(429).header("retry-after", "7"));
-    let mut seats: Vec<_> = vendors.iter().cloned().map(Candidate::new).collect();
+    let mut seats = vendors.to_vec();
     let throttled = Anthropic::builder("claude-throttled").base_url(simulator.base_url()).build()?;
     seats.insert(1, throttled.into());
     Ok(ResilientClient::builder().candidates(seats).build()?.fan_out(QUESTION).await?)
 }
 
 /// What the simulator answers with: two hosts, of two formats.
-fn simulated(simulator: &Simulator) -> Result<Vec<Arc<dyn ModelAdapter>>, Box<dyn Error>> {
+fn simulated(simulator: &Simulator) -> Result<Vec<Candidate>, Box<dyn Error>> {
     let answer = Behaviour::answer(ANSWER).delay(Duration::from_millis(80));
     simulator.on("llama-steady", answer.token_delay(Duration::from_millis(40)));
     simulator.on("claude-steady", Behaviour::answer("Because air scatters blue light the most."));
     let llama = OpenAi::builder("llama-steady").provider("groq");
     Ok(vec![
-        Arc::new(llama.base_url(format!("{}/openai/v1", simulator.base_url())).build()?),
-        Arc::new(Anthropic::builder("claude-steady").base_url(simulator.base_url()).build()?),
+        llama.base_url(format!("{}/openai/v1", simulator.base_url())).build()?.into(),
+        Anthropic::builder("claude-steady").base_url(simulator.base_url()).build()?.into(),
     ])
 }
 
 /// The vendors whose keys are in the environment.
-fn real(options: &Options) -> Result<Vec<Arc<dyn ModelAdapter>>, Box<dyn Error>> {
-    let key = |name| std::env::var(name).ok().filter(|key: &String| !key.trim().is_empty());
-    let mut vendors: Vec<Arc<dyn ModelAdapter>> = Vec::new();
-    if let Some(key) = key("ANTHROPIC_API_KEY") {
-        vendors.push(Arc::new(Anthropic::builder(&options.anthropic_model).api_key(key).build()?));
+fn real(options: &Options) -> Result<Vec<Candidate>, Box<dyn Error>> {
+    let models = [("anthropic", &options.anthropic_model), ("openai", &options.openai_model)];
+    let ready = llm_client::from_env(models)?;
+    for skipped in &ready.skipped {
+        writeln!(anstream::stderr(), "quickstart: without {skipped}")?;
     }
-    if let Some(key) = key("OPENAI_API_KEY") {
-        vendors.push(Arc::new(OpenAi::builder(&options.openai_model).api_key(key).build()?));
-    }
-    if vendors.is_empty() {
-        return Err("--live wants a key in ANTHROPIC_API_KEY or OPENAI_API_KEY".into());
-    }
-    Ok(vendors)
+    Ok(ready.client.candidates().cloned().collect())
 }
 
 /// An observer that prints what is left behind, when it is left behind.

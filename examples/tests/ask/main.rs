@@ -43,6 +43,7 @@ async fn a_cut_stream_is_interrupted() {
     let report = done.report();
     assert_eq!((&report["ended"], &report["succeeded"]), (&"interrupted".into(), &false.into()));
     assert_eq!(report["attempts"][0]["outcome"], "interrupted");
+    assert_eq!(report["attempts"][0]["partial"]["text"], text);
     assert!(report["response"].is_null());
     assert_eq!(simulator.received("spare"), 0);
 
@@ -56,6 +57,26 @@ async fn a_cut_stream_is_interrupted() {
 
     let collected = ask(&config, &["--", "Hi"]).await;
     assert_eq!(collected.code, 0, "what nobody has seen can fail over: {}", collected.err);
+}
+
+#[tokio::test]
+async fn a_cut_stream_starts_anew_where_that_is_set() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("cut", Behaviour::answer("one two three").close_after(2));
+    simulator.on("spare", Behaviour::answer("four five six"));
+    let candidates = candidates(&simulator, &[("openai", "cut"), ("anthropic", "spare")]);
+    let config = format!("[failover]\nrestart_on_cut = true\n{candidates}");
+    let done = ask(&config, &["--stream", "--json", "--", "Hi"]).await;
+    let lines: Vec<_> = done.out.lines().collect();
+    assert_eq!((done.code, lines.len(), lines[1]), (0, 3, "four five six"), "{}", done.out);
+    assert!(lines[0].starts_with("one two"), "{}", done.out);
+    assert_eq!(done.err, "ask: the answer was cut, and another candidate starts anew\n");
+    let report = done.report();
+    assert_eq!(
+        (&report["ended"], &report["response"]["text"]),
+        (&"answered".into(), &"four five six".into())
+    );
+    assert_eq!(report["attempts"][0]["partial"]["text"], lines[0]);
 }
 
 #[tokio::test]
@@ -119,7 +140,7 @@ async fn bad_input_is_one_clear_line() {
     )
     .await;
     refused(&format!("[store]\nredis = 'x'\n{good}"), &hi, "`store.redis` is not built yet").await;
-    refused(&format!("{good}priority = 1"), &hi, "`candidate[0].priority` is not built yet").await;
+    refused(&format!("{good}weight = 1"), &hi, "`candidate[0].weight` is not built yet").await;
     refused("", &hi, "there are no candidates").await;
     refused(&format!("{good}{good}"), &hi, "two candidates are called `openai:well`").await;
     refused("[[candidate]]\nprovider = 'acme'\nmodel = 'm'", &hi, "there is no provider `acme`").await;

@@ -1,15 +1,15 @@
 //! One candidate, as the configuration describes it.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
+use llm_protocol::Capability;
 use llm_reliability::{Price, StreamMode, Timeouts};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::words::{self, Words};
-use super::{duration, is_default, shown_variable};
+use super::{capabilities, duration, is_default, shown_variable};
 
 /// `[[candidate]]`: someone to ask, without the credential.
 ///
@@ -26,6 +26,10 @@ pub struct CandidateSpec {
     pub provider: String,
     /// The model, by the provider's id for it.
     pub model: String,
+    /// When a failover asks it: those with a lower number first, those with the same in the order in which they are
+    /// listed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub priority: i32,
     /// Where the API is: what the vendor's own SDK calls its base URL. The provider's own unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
@@ -40,16 +44,27 @@ pub struct CandidateSpec {
     pub api_key_env: Option<String>,
     /// The most tokens of an answer, for requests that do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_output_tokens: Option<NonZeroU32>,
+    pub max_output_tokens: Option<u32>,
     /// The model's context window, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context_window: Option<NonZeroU64>,
+    pub context_window: Option<u64>,
     /// Whether its answers are collected from a stream.
     #[serde(default, deserialize_with = "words::deserialize", skip_serializing_if = "is_default")]
     pub stream: StreamSetting,
     /// The version of the API, where the provider has such a thing (Anthropic: `2023-06-01` unless set).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// What the host or the model lacks: requests that need it go to another candidate.
+    #[serde(default, with = "capabilities", skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Capability>,
+    /// Whether streams ask for the count of tokens, for hosts that speak the OpenAI format. The provider's habit
+    /// unless set; some hosts refuse to be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_usage: Option<bool>,
+    /// What the host calls the most tokens of an answer, for those that speak the OpenAI format. The provider's word
+    /// unless set.
+    #[serde(default, deserialize_with = "words::optional", skip_serializing_if = "Option::is_none")]
+    pub token_limit_field: Option<TokenLimitSetting>,
     /// Clocks of its own.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeouts: CandidateTimeouts,
@@ -111,6 +126,31 @@ impl From<StreamSetting> for StreamMode {
     }
 }
 
+/// What a host calls the most tokens that an answer may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TokenLimitSetting {
+    /// `max_tokens`: all that many compatible hosts know.
+    MaxTokens,
+    /// `max_completion_tokens`: OpenAI's own word.
+    MaxCompletionTokens,
+}
+
+impl Words for TokenLimitSetting {
+    const EXPECTED: &'static str = "`\"max_tokens\"` or `\"max_completion_tokens\"`";
+}
+
+#[cfg(feature = "openai")]
+impl From<TokenLimitSetting> for llm_adapters::TokenLimitField {
+    fn from(setting: TokenLimitSetting) -> Self {
+        match setting {
+            TokenLimitSetting::MaxTokens => Self::MaxTokens,
+            TokenLimitSetting::MaxCompletionTokens => Self::MaxCompletionTokens,
+        }
+    }
+}
+
 /// The clocks that one candidate can have for itself. They win over `[timeouts]`, and a call's own win over them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -134,6 +174,13 @@ impl From<&CandidateTimeouts> for Timeouts {
         timeouts.idle = config.idle;
         timeouts.attempt = config.attempt;
         timeouts
+    }
+}
+
+/// The clocks of an attempt. `total` and `cleanup` are no candidate's own.
+impl From<Timeouts> for CandidateTimeouts {
+    fn from(timeouts: Timeouts) -> Self {
+        Self { first_token: timeouts.first_token, idle: timeouts.idle, attempt: timeouts.attempt }
     }
 }
 
@@ -175,5 +222,17 @@ impl From<&PriceConfig> for Price {
         price.cache_read_per_1m = config.cache_read_per_1m.unwrap_or(price.cache_read_per_1m);
         price.cache_write_per_1m = config.cache_write_per_1m.unwrap_or(price.cache_write_per_1m);
         price
+    }
+}
+
+impl From<Price> for PriceConfig {
+    fn from(price: Price) -> Self {
+        Self {
+            currency: price.currency,
+            input_per_1m: price.input_per_1m,
+            output_per_1m: price.output_per_1m,
+            cache_read_per_1m: Some(price.cache_read_per_1m),
+            cache_write_per_1m: Some(price.cache_write_per_1m),
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::{CandidateSpec, Config, PriceConfig, variable};
 use crate::error::ConfigError;
 
 impl Config {
+    /// The sections that hold for all candidates. The candidates are checked when they are made.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let clocks = &self.timeouts;
         // Not `cleanup`: not to wait at all is a choice there.
@@ -20,17 +21,13 @@ impl Config {
         ] {
             not_zero(|| format!("timeouts.{name}"), limit)?;
         }
-        self.candidates.iter().enumerate().try_for_each(|(at, spec)| spec.check(&candidate_path(at)))
+        Ok(())
     }
 }
 
-/// How the candidate at this position is called in errors.
-pub(crate) fn candidate_path(at: usize) -> String {
-    format!("candidate[{at}]")
-}
-
 impl CandidateSpec {
-    fn check(&self, path: &str) -> Result<(), ConfigError> {
+    /// `path` is what it is called in errors.
+    pub(crate) fn check(&self, path: &str) -> Result<(), ConfigError> {
         for (name, text) in [
             ("id", self.id.as_deref()),
             ("provider", Some(self.provider.as_str())),
@@ -52,6 +49,14 @@ impl CandidateSpec {
                 format!("{path}.api_key_env"),
                 "is not the name of an environment variable; the key itself does not belong here",
             ));
+        }
+        for (name, tokens) in [
+            ("max_output_tokens", self.max_output_tokens.map(u64::from)),
+            ("context_window", self.context_window),
+        ] {
+            if tokens == Some(0) {
+                return Err(ConfigError::invalid(format!("{path}.{name}"), "is zero: no answer would fit"));
+            }
         }
         let clocks = &self.timeouts;
         for (name, limit) in

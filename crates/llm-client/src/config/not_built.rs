@@ -4,15 +4,13 @@
 use toml::{Table, Value};
 
 /// Whatever their value.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 10] = [
     "candidate.access_key_id_env",
-    "candidate.priority",
     "candidate.region",
     "candidate.secret_access_key_env",
     "candidate.session_token_env",
     "candidate.weight",
     "failover.hedge_after",
-    "failover.restart_on_cut",
     "fan_out.cutoff",
     "fan_out.grace",
     "limits",
@@ -29,9 +27,6 @@ const VALUES: [(&str, &str); 7] = [
     ("fan_out.quorum", "first"),
     ("fan_out.quorum", "majority"),
 ];
-
-/// The vendors that are still to come.
-pub(crate) const PROVIDERS: [&str; 3] = ["azure", "bedrock", "gemini"];
 
 /// The first of them in this table, by its full path.
 pub(super) fn find(table: &Table) -> Option<String> {

@@ -61,6 +61,10 @@ pub struct FailoverConfig {
     /// When to move on, and when to stop.
     #[serde(deserialize_with = "words::deserialize", skip_serializing_if = "is_default")]
     pub policy: PolicyName,
+    /// Whether an answer that is cut while it is handed out starts anew at the next candidate; see
+    /// [`Policy::restart_on_cut`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub restart_on_cut: bool,
 }
 
 impl From<&FailoverConfig> for Policy {
@@ -70,7 +74,7 @@ impl From<&FailoverConfig> for Policy {
             PolicyName::Keel => Self::keel(),
             PolicyName::Robust => Self::robust(),
         };
-        policy.transient_retries(config.transient_retries)
+        policy.transient_retries(config.transient_retries).restart_on_cut(config.restart_on_cut)
     }
 }
 
@@ -79,7 +83,7 @@ impl From<&FailoverConfig> for Policy {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Order {
-    /// As they are listed.
+    /// By their priority, and as they are listed where that is the same.
     #[default]
     Listed,
 }

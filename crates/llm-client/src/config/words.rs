@@ -18,6 +18,11 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Words>(deserializer: D) 
     deserializer.deserialize_any(Written(PhantomData))
 }
 
+/// Only called for a setting that is there: one that is not has its default.
+pub(super) fn optional<'de, D: Deserializer<'de>, T: Words>(deserializer: D) -> Result<Option<T>, D::Error> {
+    deserialize(deserializer).map(Some)
+}
+
 struct Written<T>(PhantomData<T>);
 
 impl<T: Words> Visitor<'_> for Written<T> {

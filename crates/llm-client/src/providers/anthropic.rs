@@ -5,8 +5,8 @@ use std::sync::Arc;
 use llm_adapters::Anthropic;
 use llm_protocol::ModelAdapter;
 
-use super::with_context;
-use crate::registry::{FactoryError, ProviderContext, ProviderFactory};
+use super::{refuse, with_context};
+use crate::factory::{FactoryError, ProviderContext, ProviderFactory};
 
 /// A host that speaks Anthropic's messages; Anthropic itself where a candidate has no base URL.
 ///
@@ -30,8 +30,13 @@ impl AnthropicProvider {
 
 impl ProviderFactory for AnthropicProvider {
     fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
-        let mut builder = Anthropic::builder(&context.spec.model);
-        if let Some(version) = &context.spec.api_version {
+        let spec = context.spec;
+        refuse([
+            ("include_usage", spec.include_usage.is_some()),
+            ("token_limit_field", spec.token_limit_field.is_some()),
+        ])?;
+        let mut builder = Anthropic::builder(&spec.model);
+        if let Some(version) = &spec.api_version {
             builder = builder.version(version);
         }
         Ok(Arc::new(with_context(builder, self.base_url(), context).build()?))

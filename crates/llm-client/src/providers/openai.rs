@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use llm_adapters::{OpenAi, TokenLimitField};
-use llm_protocol::ModelAdapter;
+use llm_protocol::{Capability, ModelAdapter};
 
-use super::with_context;
-use crate::registry::{FactoryError, ProviderContext, ProviderFactory};
+use super::{refuse, with_context};
+use crate::factory::{FactoryError, ProviderContext, ProviderFactory};
 
 /// A host that speaks OpenAI's chat completions.
 ///
@@ -26,12 +26,21 @@ pub struct OpenAiProvider {
     api_key_env: Option<String>,
     include_usage: bool,
     token_limit_field: Option<TokenLimitField>,
+    cache_marks: bool,
+    lacks: Vec<Capability>,
 }
 
 impl OpenAiProvider {
     /// A host without a base URL, so that its candidates need one, and without a credential unless they name one.
     pub fn new() -> Self {
-        Self { base_url: None, api_key_env: None, include_usage: true, token_limit_field: None }
+        Self {
+            base_url: None,
+            api_key_env: None,
+            include_usage: true,
+            token_limit_field: None,
+            cache_marks: false,
+            lacks: Vec::new(),
+        }
     }
 
     /// Where it is, for candidates that do not say.
@@ -46,16 +55,29 @@ impl OpenAiProvider {
         self
     }
 
-    /// Whether streams ask for the count of tokens; on unless set. Some hosts refuse to be asked.
+    /// Whether streams ask for the count of tokens, for candidates that do not say; on unless set. Some hosts refuse to
+    /// be asked.
     pub fn include_usage(mut self, include: bool) -> Self {
         self.include_usage = include;
         self
     }
 
-    /// What the host calls the most tokens of an answer. `max_completion_tokens` under the name `openai` and
-    /// `max_tokens` under any other, unless set.
+    /// What the host calls the most tokens of an answer, for candidates that do not say. `max_completion_tokens` under
+    /// the name `openai` and `max_tokens` under any other, unless set.
     pub fn token_limit_field(mut self, field: TokenLimitField) -> Self {
         self.token_limit_field = Some(field);
+        self
+    }
+
+    /// Whether the conversation's marks for the prompt cache are sent; off unless set.
+    pub fn cache_marks(mut self, send: bool) -> Self {
+        self.cache_marks = send;
+        self
+    }
+
+    /// Declares that all models of the host lack this: requests that need it go to another candidate.
+    pub fn lacks(mut self, capability: Capability) -> Self {
+        self.lacks.push(capability);
         self
     }
 }
@@ -69,17 +91,18 @@ impl Default for OpenAiProvider {
 impl ProviderFactory for OpenAiProvider {
     fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
         let spec = context.spec;
-        if spec.api_version.is_some() {
-            return Err("`api_version` is not a setting of this provider".into());
-        }
+        refuse([("api_version", spec.api_version.is_some())])?;
         // Otherwise the adapter would ask OpenAI itself.
         if spec.base_url.is_none() && self.base_url.is_none() {
             return Err("it needs a `base_url`".into());
         }
-        let mut builder = OpenAi::builder(&spec.model).include_usage(self.include_usage);
-        if let Some(field) = self.token_limit_field {
+        let mut builder = OpenAi::builder(&spec.model)
+            .include_usage(spec.include_usage.unwrap_or(self.include_usage))
+            .cache_marks(self.cache_marks);
+        if let Some(field) = spec.token_limit_field.map(TokenLimitField::from).or(self.token_limit_field) {
             builder = builder.token_limit_field(field);
         }
+        builder = self.lacks.iter().fold(builder, |builder, capability| builder.lacks(*capability));
         Ok(Arc::new(with_context(builder, self.base_url(), context).build()?))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::{self as limiter, Settlement, Verdict};
-use llm_protocol::{Category, Clock, Error, ErrorKind, FinishReason, Response, Stage, Usage};
+use llm_protocol::{Category, Error, ErrorKind, FinishReason, Response, Stage, Usage};
 
 use super::meter::Meter;
 use super::{Cause, Flight};
@@ -58,12 +58,6 @@ impl Flight {
             Cause::Error(error) => self.failure(error),
         };
         self.land(outcome, told)
-    }
-
-    /// Nobody waits for it any more. An answer that was whole by then is one all the same: its reader has stopped at the
-    /// terminal marker.
-    pub(crate) fn cancel(mut self) -> Attempt {
-        if self.answer.is_finished() { self.finish() } else { self.cancelled() }
     }
 
     fn cancelled(&mut self) -> Attempt {
@@ -169,15 +163,13 @@ impl Flight {
     }
 }
 
-/// However a flight ends that nobody waits for any more, it is visible, and neutral for the breaker.
+/// However a flight ends that nobody waits for any more, it is visible, and neutral for the breaker. An answer that was
+/// whole by then is one all the same: its reader has stopped at the terminal marker.
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
-            if self.answer.is_finished() {
-                self.finished()
-            } else {
-                self.cancelled()
-            };
+            let attempt = if self.answer.is_finished() { self.finished() } else { self.cancelled() };
+            self.run.keep(attempt);
         }
     }
 }
@@ -204,15 +196,15 @@ fn verdict(outcome: &Outcome, meter: &Meter) -> Verdict {
         // Reasoning used up the budget: the request's doing.
         Outcome::Empty { finish_reason: FinishReason::Length } => Verdict::Neutral,
         Outcome::Empty { .. } => Verdict::Failure,
-        // The reader's doing.
-        Outcome::Interrupted { error, .. }
-            if error.kind() == ErrorKind::Timeout(Clock::Attempt) && !meter.had_its_time() =>
-        {
-            Verdict::Neutral
-        }
+        outcome if error_of(outcome).is_some_and(|error| overslept(error, meter)) => Verdict::Neutral,
         outcome if error_of(outcome).is_some_and(Error::blames_model) => Verdict::Failure,
         _ => Verdict::Neutral,
     }
+}
+
+/// Whether a clock ran out by the reader's doing.
+fn overslept(error: &Error, meter: &Meter) -> bool {
+    matches!(error.kind(), ErrorKind::Timeout(clock) if !meter.had_its_time(clock))
 }
 
 /// How long a failure asks to be left alone. An ordinary hint is believed up to five minutes, so that a wrong one does

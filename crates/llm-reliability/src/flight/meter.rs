@@ -24,6 +24,7 @@ const TAIL: Duration = Duration::from_secs(1);
 const AWAY: Duration = Duration::from_secs(1);
 
 /// The clocks of one attempt. Only a wait reads the time: events that are already here cost neither that nor a timer.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each of its own time")]
 pub(super) struct Meter {
     limits: Limits,
     /// `None` when the answer comes whole.
@@ -44,6 +45,8 @@ pub(super) struct Meter {
     idle_grace: u8,
     hard_grace: u8,
     burst: u8,
+    /// When a clock ran out nobody was there: it was noticed long after.
+    late: bool,
 }
 
 impl Meter {
@@ -63,6 +66,7 @@ impl Meter {
             idle_grace: GRACE,
             hard_grace: GRACE,
             burst: BURST,
+            late: false,
         }
     }
 
@@ -78,10 +82,12 @@ impl Meter {
         self.has_reader = true;
     }
 
-    /// Whether the model had the whole of its limit to itself: a reader that took its time is no fault of the model's.
-    pub(super) fn had_its_time(&self) -> bool {
+    /// Whether the model had the whole of its limit to itself when this clock ran out: that nobody waited for it, as its
+    /// reader took its time, is no fault of the model's.
+    pub(super) fn had_its_time(&self, clock: Clock) -> bool {
         let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
-        !self.has_reader || self.waited_in_all + waiting >= self.limits.attempt
+        let slowed = clock == Clock::Attempt && self.has_reader;
+        !self.late && (!slowed || self.waited_in_all + waiting >= self.limits.attempt)
     }
 
     /// Runs what opens the answer, under the clocks.
@@ -123,6 +129,7 @@ impl Meter {
         if now >= due {
             let grace = if clock == Clock::Idle { &mut self.idle_grace } else { &mut self.hard_grace };
             if *grace == 0 {
+                self.late = now > deadline(due, AWAY);
                 return Poll::Ready(clock);
             }
             // Nothing gives the hard limits' grace back, so that no stream can outrun them.

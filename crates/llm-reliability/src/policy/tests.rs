@@ -83,6 +83,27 @@ fn everything_else_moves_on_finishes_or_ends() {
 }
 
 #[test]
+fn a_cut_moves_on_where_that_is_asked_for_and_its_error_would() {
+    let cut = |kind| ended(Outcome::Interrupted { error: Error::new(kind, ""), partial: Response::new("x") });
+    let policy = Policy::robust().restart_on_cut(true).transient_retries(3).retry_timeouts(true);
+    for (kind, step) in [
+        (ErrorKind::Truncated, Step::Advance),
+        (ErrorKind::Connection, Step::Advance),
+        (ErrorKind::Timeout(Clock::Idle), Step::Advance),
+        (ErrorKind::Timeout(Clock::Attempt), Step::Advance),
+        (ErrorKind::Server, Step::Advance),
+        (ErrorKind::RateLimited, Step::Advance),
+        (ErrorKind::Protocol, Step::Advance),
+        (ErrorKind::Refusal, Step::Advance),
+        (ErrorKind::Other, Step::Stop),
+        (ErrorKind::Timeout(Clock::Total), Step::Stop),
+    ] {
+        assert_eq!(policy.after(&cut(kind), 0, 0.5), step, "{kind:?}");
+        assert_eq!(policy.clone().restart_on_cut(false).after(&cut(kind), 0, 0.5), Step::Stop, "{kind:?}");
+    }
+}
+
+#[test]
 fn only_transient_errors_are_retried_and_only_so_often() {
     let policy = Policy::default().transient_retries(2);
     for kind in [ErrorKind::Overloaded, ErrorKind::Server, ErrorKind::Connection, ErrorKind::Truncated] {

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use llm_protocol::Error;
-
-use super::{Ended, Report};
-use crate::attempt::Attempt;
+use super::{Ended, Report, decisive_error};
 
 /// There is no answer. It carries the whole report.
 pub struct NoAnswer(Box<Report>);
@@ -28,10 +25,6 @@ impl NoAnswer {
     /// The report, to keep.
     pub fn into_report(self) -> Report {
         *self.0
-    }
-
-    fn last_error(&self) -> Option<&Error> {
-        self.0.attempts().iter().rev().find_map(Attempt::error)
     }
 }
 
@@ -58,6 +51,6 @@ impl fmt::Debug for NoAnswer {
 
 impl std::error::Error for NoAnswer {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.last_error().map(|error| error as &(dyn std::error::Error + 'static))
+        decisive_error(self.0.attempts()).map(|error| error as &(dyn std::error::Error + 'static))
     }
 }

@@ -152,8 +152,67 @@ fn every_outcome_survives_the_way_there_and_back() {
         let json = if endless { serde_json::to_value(&report).unwrap() } else { both_ways(&report) };
         serde_json::from_value::<Report>(json.clone()).unwrap();
         assert_eq!(json["attempts"][0]["outcome"], outcome.as_str());
-        assert_eq!(json["partial"].is_object(), matches!(outcome, Outcome::Interrupted { .. }));
+        let partial = json["attempts"][0].get("partial").is_some();
+        assert_eq!(partial, matches!(outcome, Outcome::Interrupted { .. }));
     }
+}
+
+fn cut(partial: &str) -> Attempt {
+    let first_token = Some(Duration::from_secs(1));
+    let error = Error::new(ErrorKind::Truncated, "cut");
+    let partial = Response::new(partial);
+    Attempt { first_token, phase: Some(Phase::Stream), ..attempt(Outcome::Interrupted { error, partial }) }
+}
+
+#[test]
+fn every_attempt_that_was_cut_keeps_its_part() {
+    let json =
+        both_ways(&report(Strategy::Failover, Ended::Answered, vec![cut("one"), cut("two"), answered()]));
+    assert_eq!(json["attempts"][0]["partial"]["text"], "one");
+    assert_eq!(json["attempts"][1]["partial"]["text"], "two");
+    assert_eq!(json["response"]["text"], "…");
+    let refused = |change: fn(&mut Value)| {
+        let mut json = json.clone();
+        change(&mut json);
+        serde_json::from_value::<Report>(json).unwrap_err().to_string()
+    };
+    assert!(
+        refused(|json| json["attempts"][1]["partial"] = Value::Null).contains("interrupted attempt without")
+    );
+    assert!(refused(|json| json["attempts"][0]["outcome"] = json!("cancelled")).contains("more answers"));
+}
+
+#[test]
+fn the_partial_of_a_report_is_what_the_caller_was_left_with() {
+    let failed = || attempt(Outcome::Failed(Error::new(ErrorKind::Server, "")));
+    let waiting = || attempt(Outcome::Cancelled);
+    let streaming = || Attempt { first_token: Some(Duration::from_secs(1)), ..waiting() };
+    let preempted = || attempt(Outcome::PreemptedUnsupported(Error::unsupported("tools")));
+    let table = [
+        (Ended::Interrupted, vec![cut("one")], Some("one")),
+        (Ended::Interrupted, vec![cut("one"), failed(), preempted()], Some("one")),
+        (Ended::Interrupted, vec![cut("one"), failed(), cut("two"), failed()], Some("two")),
+        (Ended::Interrupted, vec![cut("one"), waiting()], Some("one")),
+        // The caller had discarded it, and gave up what it got in its place.
+        (Ended::Interrupted, vec![cut("one"), streaming()], None),
+        (Ended::Interrupted, vec![streaming()], None),
+        (Ended::Answered, vec![cut("one"), answered()], None),
+        (Ended::Exhausted, vec![failed()], None),
+    ];
+    for (ended, attempts, partial) in table {
+        let report = report(Strategy::Failover, ended, attempts);
+        assert_eq!(report.partial().map(|partial| partial.text.as_str()), partial, "{report:?}");
+        assert!(report.degraded() || report.attempts().len() == 1);
+    }
+}
+
+#[test]
+fn an_error_without_an_answer_tells_what_cut_the_one_that_was_handed_out() {
+    let later = attempt(Outcome::Failed(Error::new(ErrorKind::Server, "later")));
+    let error = report(Strategy::Failover, Ended::Interrupted, vec![cut("one"), later.clone()]).into_result();
+    assert_eq!(std::error::Error::source(&error.unwrap_err()).unwrap().to_string(), "truncated: cut");
+    let error = report(Strategy::Failover, Ended::Exhausted, vec![later]).into_result();
+    assert_eq!(std::error::Error::source(&error.unwrap_err()).unwrap().to_string(), "server: later");
 }
 
 fn outcome_hint(outcome: &Outcome) -> Option<Duration> {

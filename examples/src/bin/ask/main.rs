@@ -127,8 +127,14 @@ async fn stream(
 ) -> Result<Report, Box<dyn Error>> {
     let mut answer = client.failover_stream(prompt).await?;
     while let Some(event) = answer.next().await {
-        if let Ok(StreamEvent::Text(text)) = event {
-            output.text(&text);
+        match event {
+            Ok(StreamEvent::Text(text)) => output.text(&text),
+            // What is printed stays printed: the new answer starts on a line of its own.
+            Ok(StreamEvent::Discard) => {
+                output.end_line();
+                output::complain("the answer was cut, and another candidate starts anew");
+            }
+            _ => {}
         }
         if output.has_failed() {
             break;

@@ -1,0 +1,196 @@
+//! From providers to a client, with credentials as values. The other two ways in end here.
+
+use std::fmt;
+
+use llm_adapters::HttpClient;
+use llm_reliability::{Candidate, ClientBuilder, Price, ResilientClient, Timeouts};
+
+use crate::config::CandidateSpec;
+use crate::error::{ConfigError, one_line};
+use crate::factory::{Credential, ProviderContext, ProviderFactory};
+use crate::from_env::Skipped;
+use crate::provider::{Provider, Source};
+use crate::registry::{self, Registry};
+
+/// Makes a client of [`Provider`]s, in the order in which they are added. Nothing is read from the environment, except
+/// by [`add_from_env`](Self::add_from_env). The [crate page](crate) has an example, and says what the other two ways in
+/// are for.
+pub struct Builder {
+    pub(crate) registry: Registry,
+    members: Vec<Member>,
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// Whoever a [`Builder`] can add: a [`Provider`], and whatever makes a [`Candidate`], such as any adapter.
+///
+/// ```
+/// use llm_client::{Builder, Provider};
+/// use llm_client::llm_protocol::testing::ScriptedModel; // in place of an adapter of your own
+/// use llm_client::llm_reliability::Candidate;
+///
+/// let client = Builder::new()
+///     .add(Provider::new("ollama", "llama3.2"))
+///     .add(ScriptedModel::new("a"))
+///     .add(Candidate::from(ScriptedModel::new("b")).priority(1))
+///     .build()?;
+/// assert!(client.candidates().map(Candidate::key).eq(["ollama:llama3.2", "a", "b"]));
+/// # Ok::<(), llm_client::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Member(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Provider(Box<Provider>),
+    Ready(Candidate),
+}
+
+impl From<Provider> for Member {
+    fn from(provider: Provider) -> Self {
+        Self(Kind::Provider(Box::new(provider)))
+    }
+}
+
+impl<C: Into<Candidate>> From<C> for Member {
+    fn from(candidate: C) -> Self {
+        Self(Kind::Ready(candidate.into()))
+    }
+}
+
+impl Builder {
+    /// With the built-in providers.
+    pub fn new() -> Self {
+        Self::with_registry(Registry::new())
+    }
+
+    /// With these providers, and their HTTP client.
+    pub fn with_registry(registry: Registry) -> Self {
+        Self { registry, members: Vec::new(), skipped: Vec::new() }
+    }
+
+    /// Adds a provider, a candidate or an adapter, after those that are already there.
+    #[expect(clippy::should_implement_trait, reason = "nothing is summed up")]
+    pub fn add(mut self, member: impl Into<Member>) -> Self {
+        self.members.push(member.into());
+        self
+    }
+
+    /// The client, ready to be asked. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], for the first thing that is wrong. Errors call those who were added `candidate[0]`,
+    /// `candidate[1]` and so on.
+    pub fn build(self) -> Result<ResilientClient, ConfigError> {
+        Ok(self.client_builder()?.build()?)
+    }
+
+    /// The client with all that were added, for what else there is to set: clocks, policy, breaker, limiter, observer.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use llm_client::{Builder, Provider};
+    /// use llm_client::llm_reliability::{Attempt, Policy, Timeouts};
+    ///
+    /// let client = Builder::new()
+    ///     .add(Provider::new("ollama", "llama3.2"))
+    ///     .client_builder()?
+    ///     .timeouts(Timeouts::new().first_token(Duration::from_secs(5)))
+    ///     .policy(Policy::robust())
+    ///     .observer(|attempt: &Attempt| eprintln!("{attempt}"))
+    ///     .build()?;
+    /// # Ok::<(), llm_client::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], as in [`build`](Self::build).
+    pub fn client_builder(self) -> Result<ClientBuilder, ConfigError> {
+        let Self { registry, members, skipped } = self;
+        if members.is_empty() && !skipped.is_empty() {
+            return Err(ConfigError::AllSkipped { skipped });
+        }
+        // One for all candidates, so that those of one host share their connections.
+        let http = match &registry.http {
+            Some(given) => given.clone(),
+            None => HttpClient::new().map_err(ConfigError::HttpClient)?,
+        };
+        let mut candidates: Vec<Candidate> = Vec::with_capacity(members.len());
+        for (at, Member(kind)) in members.into_iter().enumerate() {
+            let candidate = match kind {
+                Kind::Provider(provider) => {
+                    candidate(&format!("candidate[{at}]"), *provider, &registry, &http)?
+                }
+                Kind::Ready(candidate) => candidate,
+            };
+            if candidates.iter().any(|earlier| earlier.key() == candidate.key()) {
+                return Err(ConfigError::DuplicateId { id: one_line(candidate.key()) });
+            }
+            candidates.push(candidate);
+        }
+        Ok(ResilientClient::builder().candidates(candidates))
+    }
+}
+
+/// The one way from settings and a credential to a candidate.
+fn candidate(
+    path: &str,
+    provider: Provider,
+    registry: &Registry,
+    http: &HttpClient,
+) -> Result<Candidate, ConfigError> {
+    let Provider { spec, source, headers } = provider;
+    spec.check(path)?;
+    let factory = registry.factory(path, &spec)?;
+    let credential = credential(path, &spec, source, registry, factory)?;
+    let refused =
+        |cause| ConfigError::Provider { path: path.to_owned(), provider: spec.provider.clone(), cause };
+    let context = ProviderContext { spec: &spec, credential, headers: &headers, http };
+    let adapter = factory.adapter(context).map_err(refused)?;
+    if adapter.key() != spec.key() {
+        let problem = format!("its adapter calls itself `{}` and not `{}`", adapter.key(), spec.key());
+        return Err(refused(problem.into()));
+    }
+    let candidate = Candidate::new(adapter)
+        .timeouts(Timeouts::from(&spec.timeouts))
+        .stream(spec.stream.into())
+        .priority(spec.priority);
+    Ok(match &spec.price {
+        Some(price) => candidate.price(Price::from(price)),
+        None => candidate,
+    })
+}
+
+fn credential(
+    path: &str,
+    spec: &CandidateSpec,
+    source: Source,
+    registry: &Registry,
+    factory: &dyn ProviderFactory,
+) -> Result<Option<Credential>, ConfigError> {
+    let missing = || ConfigError::MissingCredential { path: path.to_owned(), id: spec.key() };
+    match source {
+        Source::Variable => Ok(registry.credential(path, spec, factory)?.map(Credential::Value)),
+        Source::Given(Credential::Value(key)) => {
+            registry::trimmed(&key).map(|key| Some(Credential::Value(key))).ok_or_else(missing)
+        }
+        Source::Given(credential) => Ok(Some(credential)),
+        Source::None if registry::variable(spec, factory).is_some() => Err(missing()),
+        Source::None => Ok(None),
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("members", &self.members)
+            .field("skipped", &self.skipped)
+            .finish_non_exhaustive()
+    }
+}
