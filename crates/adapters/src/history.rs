@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use llm_protocol::{Error, Message, Part, Request, Role, ToolCall};
+#[cfg(feature = "anthropic")]
 use serde_json::value::RawValue;
 
 use crate::encode::bad_request;
@@ -69,7 +70,7 @@ pub(crate) fn turns<'a>(
     provider: &'a str,
     ids: &'static Ids,
 ) -> Result<Vec<Turn<'a>>, Error> {
-    let mut names = Names::new(request, ids);
+    let mut names = Names::new(ids);
     let mut turns: Vec<Turn<'a>> = Vec::with_capacity(request.messages.len());
     // Calls without a result yet: the id that they came with, and the one that they have here.
     let mut open: Vec<(&ToolCall, Cow<'a, str>)> = Vec::new();
@@ -142,40 +143,37 @@ fn check(message: &Message, provider: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives every call an id of its own.
+/// Gives every call an id of its own. What comes later in the conversation has no say in it: an id that was sent once
+/// stays the same when the conversation goes on, as the vendor's prompt cache wants it.
 struct Names<'a> {
     ids: &'a Ids,
-    /// What calls came with.
-    given: HashSet<&'a str>,
-    taken: HashSet<&'a str>,
+    taken: HashSet<Cow<'a, str>>,
     made: u32,
 }
 
 impl<'a> Names<'a> {
-    fn new(request: &'a Request, ids: &'a Ids) -> Self {
-        let given = request.messages.iter().flat_map(calls).map(|call| call.id.as_str()).collect();
-        Self { ids, given, taken: HashSet::new(), made: 0 }
+    fn new(ids: &'a Ids) -> Self {
+        Self { ids, taken: HashSet::new(), made: 0 }
     }
 
-    fn name<'b>(&mut self, call: &'a ToolCall) -> Cow<'b, str>
-    where
-        'a: 'b,
-    {
-        if self.ids.accept(&call.id) && self.taken.insert(&call.id) {
-            return Cow::Borrowed(&call.id);
+    fn name(&mut self, call: &'a ToolCall) -> Cow<'a, str> {
+        let given = Cow::Borrowed(call.id.as_str());
+        if self.ids.accept(&given) && self.taken.insert(given.clone()) {
+            return given;
         }
         loop {
             self.made += 1;
             // Nine letters and digits: what the most particular vendor (Mistral) demands.
-            let id = format!("call{:05}", self.made);
-            if !self.given.contains(id.as_str()) {
-                return Cow::Owned(id);
+            let id: Cow<'a, str> = format!("call{:05}", self.made).into();
+            if self.taken.insert(id.clone()) {
+                return id;
             }
         }
     }
 }
 
 /// A call's arguments as the JSON object that some vendors want. A model that gave none means an empty one.
+#[cfg(feature = "anthropic")]
 pub(crate) fn arguments(call: &ToolCall) -> Result<Cow<'_, RawValue>, Error> {
     let text = call.arguments.trim();
     let object = if text.is_empty() {

@@ -4,7 +4,9 @@ mod patient;
 
 use std::borrow::Cow;
 
-pub(crate) use patient::{Patient, element, read, skip, value};
+#[cfg(feature = "openai")]
+pub(crate) use patient::element;
+pub(crate) use patient::{Patient, read, skip, value};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -82,10 +84,18 @@ pub(crate) fn text(body: &[u8]) -> Result<Cow<'_, str>, Failure> {
 
 /// Why an answer that came whole cannot be read: it was cut, or it is nonsense.
 pub(crate) fn unreadable(text: &str, error: &serde_json::Error) -> Failure {
-    if error.is_eof() && !text.trim().is_empty() {
+    if (error.is_eof() || ends_in_number(text, error)) && !text.trim().is_empty() {
         return Failure::truncated("the answer breaks off");
     }
     Failure::not_json("the answer", error)
+}
+
+/// Whether all that is wrong is that a number is not at its end. The parser does not call that an early end where it
+/// skips the number.
+fn ends_in_number(text: &str, error: &serde_json::Error) -> bool {
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    let at_end = error.line() == 1 + text.matches('\n').count() && error.column() == last.len();
+    error.is_syntax() && at_end && last.ends_with(['-', '+', '.', 'e', 'E'])
 }
 
 /// JSON without halves of surrogate pairs, which parsers refuse: hosts make them by cutting a letter in two. They

@@ -59,6 +59,7 @@ pub(crate) fn skip<'de, A: MapAccess<'de>>(object: &mut A) -> Result<(), A::Erro
 }
 
 /// Reads an element of a list.
+#[cfg(feature = "openai")]
 pub(crate) fn element<'de, T: Patient<'de>, A: SeqAccess<'de>>(list: &mut A) -> Result<Option<T>, A::Error> {
     Ok(list.next_element::<Read<T>>()?.map(|read| read.0))
 }

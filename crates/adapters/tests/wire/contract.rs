@@ -2,7 +2,8 @@
 
 use llm_adapters::reqwest::ClientBuilder;
 use llm_adapters::{Adapter, Anthropic, Builder, HttpClient, OpenAi, Vendor};
-use llm_protocol::testing::contract::{Harness, Provider, SECRET, Scenario, Wired, check};
+use llm_protocol::Capability;
+use llm_protocol::testing::contract::{Harness, Provider, SECRET, Scenario, Summary, Wired, check};
 use llm_simulator::{Behaviour, Fault, Finish, Simulator, Usage};
 
 const MODEL: &str = "model-x";
@@ -10,6 +11,7 @@ const MODEL: &str = "model-x";
 struct Bench<V> {
     /// How to make a vendor's adapter for a host.
     builder: fn(&str) -> Builder<V>,
+    lacking: &'static [Capability],
 }
 
 #[async_trait::async_trait]
@@ -28,7 +30,9 @@ impl<V: Vendor> Harness for Bench<V> {
             None => return None,
         }
         let http = HttpClient::configure(ClientBuilder::no_proxy).unwrap();
-        let adapter = (self.builder)(&host).api_key(SECRET).http_client(http).build().unwrap();
+        let builder = (self.builder)(&host).api_key(SECRET).http_client(http);
+        let builder = self.lacking.iter().copied().fold(builder, Builder::lacks);
+        let adapter = builder.build().unwrap();
         Some(Wired::new(adapter, Watched(simulator)))
     }
 }
@@ -66,6 +70,9 @@ fn behaviour(scenario: &Scenario) -> Option<Behaviour> {
             Behaviour::default().deltas(deltas(text)).usage(usage).split_utf8()
         }
         Scenario::ReachesTokenLimit { text } => Behaviour::answer(text).finish(Finish::Length),
+        Scenario::CallsTools { calls } => calls.iter().fold(Behaviour::empty(), |behaviour, call| {
+            behaviour.tool_call_with_id(&call.id, &call.name, &call.arguments)
+        }),
         Scenario::Empty => Behaviour::empty(),
         Scenario::Silent => Behaviour::stall(),
         Scenario::Stalls { text } => broken(text, Fault::Stall),
@@ -93,19 +100,27 @@ async fn unreachable() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// Nothing is skipped but what takes tools.
-async fn keeps_the_contract<V: Vendor>(builder: fn(&str) -> Builder<V>) {
-    let summary = check(&Bench { builder }).await;
-    let skipped: Vec<_> = summary.skipped().iter().filter(|skip| !skip.reason.contains("tools")).collect();
-    assert!(skipped.is_empty(), "{summary}");
+async fn keeps_the_contract<V: Vendor>(builder: fn(&str) -> Builder<V>) -> Summary {
+    check(&Bench { builder, lacking: &[] }).await
 }
 
 #[tokio::test]
 async fn open_ai_keeps_the_contract() {
-    keeps_the_contract(|host| OpenAi::builder(MODEL).base_url(format!("{host}/v1"))).await;
+    let summary = keeps_the_contract(|host| OpenAi::builder(MODEL).base_url(format!("{host}/v1"))).await;
+    let [lacking] = summary.skipped() else { panic!("{summary}") };
+    assert_eq!(lacking.reason, "the adapter lacks nothing");
+}
+
+#[tokio::test]
+async fn a_host_that_lacks_everything_keeps_the_contract() {
+    let builder: fn(&str) -> _ = |host| OpenAi::builder(MODEL).base_url(format!("{host}/v1"));
+    let lacking = &[Capability::Tools, Capability::JsonObject, Capability::JsonSchema, Capability::Images];
+    let summary = check(&Bench { builder, lacking }).await;
+    assert!(summary.skipped().iter().all(|skip| skip.reason.contains("tools")), "{summary}");
 }
 
 #[tokio::test]
 async fn anthropic_keeps_the_contract() {
-    keeps_the_contract(|host| Anthropic::builder(MODEL).base_url(host)).await;
+    let summary = keeps_the_contract(|host| Anthropic::builder(MODEL).base_url(host)).await;
+    assert!(summary.skipped().is_empty(), "{summary}");
 }

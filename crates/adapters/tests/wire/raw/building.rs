@@ -1,7 +1,7 @@
 //! What an adapter is made of, and what it shows of it.
 
 use llm_adapters::{BuildError, HttpClient, OpenAi, reqwest};
-use llm_protocol::ModelAdapter;
+use llm_protocol::{Capability, ModelAdapter};
 
 use super::{ANSWER, Server, generate, http, reply};
 
@@ -29,12 +29,19 @@ fn adapters_show_themselves_without_their_secrets() {
 }
 
 #[test]
-fn only_what_is_carried_is_declared() {
-    let adapter = OpenAi::builder("m").http_client(given()).context_window(128_000).build().unwrap();
+fn a_host_may_lack_what_its_format_has() {
+    let builder = || OpenAi::builder("m").http_client(given()).context_window(128_000);
+    let adapter = builder().build().unwrap();
+    let declared = adapter.capabilities();
+    assert!(declared.streaming().is_some() && declared.tools().is_some_and(|tools| tools.parallel_calls()));
+    assert!(declared.json_object() && declared.json_schema() && declared.images());
+    assert_eq!(declared.context_window(), Some(128_000));
+
+    let every = [Capability::Tools, Capability::JsonObject, Capability::JsonSchema, Capability::Images];
+    let adapter = every.into_iter().fold(builder(), llm_adapters::Builder::lacks).build().unwrap();
     let declared = adapter.capabilities();
     assert!(declared.streaming().is_some() && declared.tools().is_none());
-    assert!(!declared.json_object() && !declared.json_schema());
-    assert_eq!(declared.context_window(), Some(128_000));
+    assert!(!declared.json_object() && !declared.json_schema() && !declared.images());
 }
 
 #[test]
