@@ -56,9 +56,9 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Input that was read from the prompt cache.
     pub cache_read_tokens: u64,
-    /// Input that was written to the prompt cache (OpenAI has no word for it and counts it as plain input).
+    /// Input that was written to the prompt cache.
     pub cache_write_tokens: u64,
-    /// The part of the output that was reasoning (Anthropic does not report it).
+    /// The part of the output that was reasoning.
     pub reasoning_tokens: u64,
 }
 

@@ -107,6 +107,8 @@ impl<'de: 'a, 'a> Patient<'de> for Blocks<'a> {
         }
         match piece.said() {
             Said::Text(text) => self.text.push_str(&text),
+            // A signed thought may come without its words.
+            Said::Thinking(text) if text.is_empty() => {}
             Said::Thinking(text) => self.reasoning.get_or_insert_default().push_str(&text),
             Said::Call { .. } if self.calls.len() >= MAX_CALLS => {
                 return Err(A::Error::custom("too many tool calls"));
@@ -231,6 +233,22 @@ pub(super) struct Counts {
     output: Count,
     cache_read: Count,
     cache_creation: Count,
+    in_output: OutputDetails,
+}
+
+#[derive(Default)]
+struct OutputDetails {
+    thinking: Count,
+}
+
+impl<'de> Patient<'de> for OutputDetails {
+    fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
+        match name {
+            "thinking_tokens" => self.thinking = value(object)?,
+            _ => skip(object)?,
+        }
+        Ok(())
+    }
 }
 
 impl<'de> Patient<'de> for Counts {
@@ -240,6 +258,7 @@ impl<'de> Patient<'de> for Counts {
             "output_tokens" => self.output = value(object)?,
             "cache_read_input_tokens" => self.cache_read = value(object)?,
             "cache_creation_input_tokens" => self.cache_creation = value(object)?,
+            "output_tokens_details" => self.in_output = value(object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -253,7 +272,7 @@ impl Counts {
             output_tokens: self.output.0,
             cache_read_tokens: self.cache_read.0,
             cache_write_tokens: self.cache_creation.0,
-            reasoning_tokens: None,
+            reasoning_tokens: self.in_output.thinking.0,
         }
     }
 }

@@ -63,7 +63,6 @@ impl Counts {
 #[derive(Clone, Copy, Debug, Default)]
 struct PromptDetails {
     cached: Count,
-    /// OpenRouter's.
     written: Count,
 }
 

@@ -118,7 +118,7 @@ impl Codec for Anthropic {
             .map(|model| {
                 let id = quoted(model);
                 format!(
-                    r#"{{"type":"model","id":{id},"display_name":{id},"created_at":"2025-01-01T00:00:00Z"}}"#
+                    r#"{{"type":"model","id":{id},"display_name":{id},"created_at":"2025-01-01T00:00:00Z","lifecycle":"active"}}"#
                 )
             })
             .collect();

@@ -124,8 +124,12 @@ fn message(reply: &Reply<'_>, content: &str, finish: Option<&Finish>, usage: Opt
 }
 
 fn counts(usage: Usage, kept: &str) -> String {
+    let thought = match usage.reasoning_tokens {
+        0 => String::new(),
+        tokens => format!(r#","output_tokens_details":{{"thinking_tokens":{tokens}}}"#),
+    };
     format!(
-        r#""input_tokens":{},"cache_creation_input_tokens":{},"cache_read_input_tokens":{},{kept}"output_tokens":{}"#,
+        r#""input_tokens":{},"cache_creation_input_tokens":{},"cache_read_input_tokens":{},{kept}"output_tokens":{}{thought}"#,
         usage.input_tokens, usage.cache_write_tokens, usage.cache_read_tokens, usage.output_tokens
     )
 }

@@ -215,17 +215,22 @@ fn noise(seed: usize) -> &'static str {
 }
 
 fn counts(usage: Usage, host: Host) -> String {
-    // OpenAI counts the cached part of the prompt in the prompt.
+    // OpenAI counts what is read from the cache, or written to it, in the prompt.
     let fresh = usage.input_tokens.saturating_add(usage.cache_write_tokens);
     let (cached, output) = (usage.cache_read_tokens, usage.output_tokens);
     let (input, reasoning) = (fresh.saturating_add(cached), usage.reasoning_tokens);
     let total = input.saturating_add(output);
     let sums = format!(r#""prompt_tokens":{input},"completion_tokens":{output},"total_tokens":{total}"#);
-    let read = format!(r#""prompt_tokens_details":{{"cached_tokens":{cached}}}"#);
+    // Who writes to no cache says nothing of it.
+    let written = match usage.cache_write_tokens {
+        0 => String::new(),
+        tokens => format!(r#","cache_write_tokens":{tokens}"#),
+    };
+    let read = format!(r#""prompt_tokens_details":{{"cached_tokens":{cached}{written}}}"#);
     let thought = format!(r#""completion_tokens_details":{{"reasoning_tokens":{reasoning}}}"#);
     match host {
         Host::OpenAi => format!(
-            r#"{{{sums},"prompt_tokens_details":{{"cached_tokens":{cached},"audio_tokens":0}},"completion_tokens_details":{{"reasoning_tokens":{reasoning},"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#
+            r#"{{{sums},"prompt_tokens_details":{{"cached_tokens":{cached},"audio_tokens":0{written}}},"completion_tokens_details":{{"reasoning_tokens":{reasoning},"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}}"#
         ),
         Host::OpenRouter => format!(r#"{{{sums},"cost":0.0001,"is_byok":false,{read},{thought}}}"#),
         Host::DeepSeek => format!(
