@@ -8,6 +8,7 @@ mod wire;
 use std::borrow::Cow;
 
 use llm_protocol::{Error, Request, Response, Secret};
+use reqwest::header::HeaderMap;
 
 use crate::adapter::Adapter;
 use crate::builder::Builder;
@@ -58,7 +59,6 @@ impl Codec for Anthropic {
     const PROVIDER: &'static str = "anthropic";
     const BASE_URL: &'static str = "https://api.anthropic.com";
     const PATH: &'static [&'static str] = &["v1", "messages"];
-    const HEALTH_PATH: &'static [&'static str] = &["v1", "models"];
 
     fn headers(&self, key: Option<&Secret>) -> Vec<(&'static str, Secret)> {
         let key = key.map(|key| ("x-api-key", key.clone()));
@@ -73,7 +73,11 @@ impl Codec for Anthropic {
         encode::body(target, request, stream)
     }
 
-    fn failure(&self, status: u16, body: &[u8]) -> Failure {
+    fn health_path(&self, _provider: &str) -> &'static [&'static str] {
+        &["v1", "models"]
+    }
+
+    fn failure(&self, status: u16, _headers: &HeaderMap, body: &[u8]) -> Failure {
         classify::refusal(status, body)
     }
 

@@ -161,6 +161,7 @@ impl<V: Vendor> Builder<V> {
         let access = Access::new(&self.vendor, self.source, self.headers, base_url::secrets(&base))?;
         let abilities = self.lacks.into_iter().fold(self.vendor.abilities(), Abilities::without);
         let provider = self.provider.unwrap_or_else(|| V::PROVIDER.to_owned());
+        let health_url = base_url::join(&base, self.vendor.health_path(&provider));
         let key = self.key.unwrap_or_else(|| format!("{provider}:{}", self.model));
         Ok(Adapter::new(Shared {
             vendor: self.vendor,
@@ -168,7 +169,7 @@ impl<V: Vendor> Builder<V> {
             provider,
             model: self.model,
             url: base_url::join(&base, V::PATH),
-            health_url: base_url::join(&base, V::HEALTH_PATH),
+            health_url,
             base,
             access,
             abilities,

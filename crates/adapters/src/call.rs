@@ -73,7 +73,7 @@ impl<V: Vendor> Call<V> {
         }
         let (status, headers) = (head.status(), head.headers().clone());
         let body = Reader::new(head, MAX_ERROR_BYTES).collect_some().await;
-        let failure = self.shared.vendor.failure(status.as_u16(), &body);
+        let failure = self.shared.vendor.failure(status.as_u16(), &headers, &body);
         let error = self.refused(failure, status, &headers);
         self.pass.settle(&error);
         Err(error)

@@ -32,6 +32,12 @@ pub(crate) fn retry_after(
     milliseconds().or_else(after).or(body).or_else(resets)
 }
 
+/// Whether the headers of a failure say when to come back.
+#[cfg(feature = "openai")]
+pub(crate) fn is_timed(headers: &HeaderMap) -> bool {
+    headers.contains_key("retry-after-ms") || headers.contains_key("retry-after")
+}
+
 /// Whether the provider says that the same host may be asked again.
 pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
     match header(headers, "x-should-retry")? {

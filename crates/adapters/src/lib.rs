@@ -17,6 +17,9 @@ mod credentials;
 #[cfg(any(feature = "anthropic", feature = "openai"))]
 mod encode;
 mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hints;
 #[cfg(any(feature = "anthropic", feature = "openai"))]
 mod history;

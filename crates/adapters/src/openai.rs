@@ -6,10 +6,12 @@ mod encode;
 mod wire;
 
 use llm_protocol::{Error, Request, Response, Secret};
+use reqwest::header::HeaderMap;
 
 use crate::adapter::Adapter;
 use crate::builder::Builder;
 use crate::failure::Failure;
+use crate::hints;
 use crate::vendor::{Abilities, Codec, Decode, Encoded, Target, Vendor};
 
 /// OpenAI's chat completions (`POST {base}/chat/completions`), for OpenAI and every host that speaks them: Groq,
@@ -84,7 +86,6 @@ impl Codec for OpenAi {
     const PROVIDER: &'static str = "openai";
     const BASE_URL: &'static str = "https://api.openai.com/v1";
     const PATH: &'static [&'static str] = &["chat", "completions"];
-    const HEALTH_PATH: &'static [&'static str] = &["models"];
 
     fn headers(&self, key: Option<&Secret>) -> Vec<(&'static str, Secret)> {
         key.map(|key| ("authorization", format!("Bearer {}", key.expose()).into())).into_iter().collect()
@@ -98,8 +99,13 @@ impl Codec for OpenAi {
         encode::body(self, target, request, stream)
     }
 
-    fn failure(&self, status: u16, body: &[u8]) -> Failure {
-        classify::refusal(status, body)
+    fn health_path(&self, provider: &str) -> &'static [&'static str] {
+        // OpenRouter shows its list of models to everybody; only the key's own page says whether the key is good.
+        if provider == "openrouter" { &["key"] } else { &["models"] }
+    }
+
+    fn failure(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
+        classify::refusal(status, hints::is_timed(headers), body)
     }
 
     fn decode(&self, provider: &str, body: &[u8]) -> Result<Response, Failure> {

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use llm_protocol::{ErrorKind, StreamEvent};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::testing;
@@ -70,7 +71,7 @@ fn exchange(path: &Path, json: &Value) -> Exchange {
 fn replay(codec: &impl Codec, exchange: &Exchange) {
     let Exchange { name, streamed, status, body } = exchange;
     if *status >= 400 {
-        let failure = codec.failure(*status, body);
+        let failure = codec.failure(*status, &HeaderMap::new(), body);
         assert_ne!(failure.kind, ErrorKind::Other, "{name}");
         assert_ne!(failure.message, "no explanation", "{name}");
     } else if *streamed {

@@ -44,6 +44,12 @@ impl Events {
         self.lines.push(bytes);
     }
 
+    /// How many bytes it keeps room for.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn held(&self) -> usize {
+        self.lines.buffer.capacity() + self.name.capacity() + self.data.capacity()
+    }
+
     /// The next event that is complete.
     pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, Failure> {
         if self.taken {
@@ -56,11 +62,11 @@ impl Events {
             // Comments, which begin with a colon, and other fields say nothing.
             match split(line) {
                 Some((b"data", value)) => {
-                    if self.data.len() + value.len() > self.limit {
-                        return Err(too_large(self.limit));
-                    }
                     if self.has_data {
                         self.data.push(b'\n');
+                    }
+                    if self.data.len() + value.len() > self.limit {
+                        return Err(too_large(self.limit));
                     }
                     self.data.extend_from_slice(value);
                     self.has_data = true;

@@ -15,8 +15,6 @@ use crate::sse;
 use crate::vendor::{Decode, Flow, Vendor};
 
 mod lead;
-#[cfg(test)]
-mod tests;
 
 use lead::Lead;
 

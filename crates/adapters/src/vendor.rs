@@ -5,6 +5,8 @@ use std::fmt;
 
 use llm_protocol::{Capability, Error, Request, Response, Secret, StreamEvent};
 
+use reqwest::header::HeaderMap;
+
 use crate::failure::Failure;
 use crate::sse::Event;
 
@@ -20,8 +22,6 @@ pub trait Codec: Clone + fmt::Debug + Send + Sync + 'static {
     const BASE_URL: &'static str;
     /// Where requests go, relative to the base URL.
     const PATH: &'static [&'static str];
-    /// What a health check asks for, relative to the base URL.
-    const HEALTH_PATH: &'static [&'static str];
 
     /// Headers of every request, the credential among them.
     fn headers(&self, key: Option<&Secret>) -> Vec<(&'static str, Secret)>;
@@ -32,8 +32,11 @@ pub trait Codec: Clone + fmt::Debug + Send + Sync + 'static {
     /// The body of a request, or why this vendor cannot carry it.
     fn encode(&self, target: &Target<'_>, request: &Request, stream: bool) -> Result<Encoded, Error>;
 
+    /// What a health check of this provider asks for, relative to the base URL.
+    fn health_path(&self, provider: &str) -> &'static [&'static str];
+
     /// What an answer without success means.
-    fn failure(&self, status: u16, body: &[u8]) -> Failure;
+    fn failure(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Failure;
 
     /// A whole answer of this provider's. A failure that comes as a success is a failure.
     fn decode(&self, provider: &str, body: &[u8]) -> Result<Response, Failure>;

@@ -70,9 +70,9 @@ fn an_id_that_is_made_is_nobody_elses() {
     assert_eq!(
         told(&conversation).unwrap()[1..],
         [
-            "Assistant:call00002,call00003:",
-            "Tool:call00003:result of call00001",
-            "Tool:call00002:result of A"
+            "Assistant:call00001,call00002:",
+            "Tool:call00002:result of call00001",
+            "Tool:call00001:result of A"
         ]
     );
 }
@@ -82,6 +82,7 @@ fn a_conversation_that_goes_on_keeps_its_ids() {
     let mut conversation = vec![Message::user("q"), asks(&["A"]), result("A")];
     let before = told(&conversation).unwrap();
     conversation.extend([asks(&["B", "a"]), result("a"), result("B"), Message::user("and?")]);
+    conversation.extend([asks(&["call00001"]), result("call00001")]);
     assert_eq!(told(&conversation).unwrap()[..3], before);
 }
 

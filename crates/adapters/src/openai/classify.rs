@@ -14,10 +14,15 @@ use crate::hints;
 /// vLLM and hosts built on it say with a plain 400, and no code, that a conversation is too long.
 const CONTEXT_LENGTH_TEXT: &str = "maximum context length";
 
+/// Where OpenRouter's limit comes from when it is not that the money is gone.
+const IN_FLIGHT: &str = "openrouter_in_flight_budget";
+
 /// What an answer without success means.
-pub(super) fn refusal(status: u16, body: &[u8]) -> Failure {
+///
+/// `timed` says that the headers tell when to come back.
+pub(super) fn refusal(status: u16, timed: bool, body: &[u8]) -> Failure {
     match serde_json::from_slice::<Value>(body) {
-        Ok(json) => Explanation::read(&json).failure(Some(status)),
+        Ok(json) => Explanation { timed, ..Explanation::read(&json) }.failure(Some(status)),
         Err(_) => Failure::new(kind_of_status(status), foreign_message(body)),
     }
 }
@@ -40,6 +45,14 @@ struct Explanation<'a> {
     kind: Option<&'a str>,
     status: Option<u16>,
     retry_after: Option<Duration>,
+    /// It says, somewhere, when to come back.
+    timed: bool,
+    /// OpenRouter's own words, which mean the same with every status.
+    router: Option<&'a str>,
+    /// OpenRouter: too many requests are under way for the money that is left.
+    in_flight: bool,
+    /// OpenRouter: the prompt was looked at, and found wanting.
+    moderated: bool,
 }
 
 impl<'a> Explanation<'a> {
@@ -59,12 +72,19 @@ impl<'a> Explanation<'a> {
         });
         let number =
             |name: &str| error.get(name).and_then(Value::as_u64).and_then(|number| number.try_into().ok());
+        let inner = |place: &str, name: &str| error.get(place).and_then(|place| place.get(name));
+        let router = inner("metadata", "error_type").or_else(|| inner("availability", "code"));
+        let retry_after = error.get("retry_after").or_else(|| inner("availability", "retry_after"));
         let status = code.as_deref().and_then(|code| code.parse().ok()).or_else(|| number("status_code"));
         Self {
             message: text("message").or_else(|| text("detail")),
             kind: text("type"),
             status: status.filter(|status| (400..600).contains(status)),
-            retry_after: error.get("retry_after").and_then(|hint| hints::number(&hint.to_string(), 1.0)),
+            retry_after: retry_after.and_then(|hint| hints::number(&hint.to_string(), 1.0)),
+            timed: false,
+            router: router.and_then(Value::as_str),
+            in_flight: inner("metadata", "limit_source").and_then(Value::as_str) == Some(IN_FLIGHT),
+            moderated: inner("metadata", "flagged_input").is_some(),
             code,
         }
     }
@@ -84,7 +104,13 @@ impl<'a> Explanation<'a> {
         if status == Some(413) {
             return ErrorKind::TooLarge;
         }
-        let words = [self.code.as_deref(), self.kind];
+        if self.in_flight && (self.timed || self.retry_after.is_some()) {
+            return ErrorKind::RateLimited;
+        }
+        if self.moderated {
+            return ErrorKind::ContentFilter;
+        }
+        let words = [self.router, self.code.as_deref(), self.kind];
         if let Some(kind) = words.into_iter().flatten().find_map(|word| kind_of_word(word, status)) {
             return kind;
         }
@@ -111,7 +137,7 @@ fn kind_of_word(word: &str, status: Option<u16>) -> Option<ErrorKind> {
         "model_not_found" => ErrorKind::ModelNotFound,
         "invalid_api_key" | "authentication_error" => ErrorKind::Authentication,
         "unsupported_country_region_territory" | "permission_error" => ErrorKind::Permission,
-        "server_is_overloaded" | "overloaded_error" => ErrorKind::Overloaded,
+        "server_is_overloaded" | "overloaded_error" | "provider_overloaded" => ErrorKind::Overloaded,
         "slow_down" if status == Some(503) => ErrorKind::Overloaded,
         "rate_limit_exceeded" | "rate_limit_error" | "slow_down" => ErrorKind::RateLimited,
         _ => return None,

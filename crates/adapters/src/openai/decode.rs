@@ -54,6 +54,10 @@ impl Decode for Decoder {
             return Err(classify::in_answer(&wire::explanation(&json)));
         }
         if answer.is_odd() {
+            // What comes under a name of the host's own may be anything.
+            if !matches!(event.name, "" | "message") {
+                return Ok(Flow::More);
+            }
             return if self.finished { Ok(Flow::Done) } else { Err(odd("an event of the stream")) };
         }
         self.chunk(answer, out)
@@ -178,14 +182,16 @@ pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
     // What has no name is no call, and would make an empty answer a success.
     let calls = turn.take_calls().into_iter().filter(|call| !call.function.name.is_empty());
     let mut ids = CallIds::default();
-    response.tool_calls = (0..)
-        .zip(calls)
-        .map(|(place, call)| ToolCall {
-            arguments: call.function.arguments(),
-            name: call.function.name,
-            id: ids.claim_or_make(call.id, place),
-        })
+    response.tool_calls = calls
+        .map(|call| ToolCall { arguments: call.function.arguments(), name: call.function.name, id: call.id })
         .collect();
+    // Those that have one first, as in a stream: there it is only known at the end who has none.
+    let without: Vec<_> = response.tool_calls.iter().map(|call| !ids.claim(&call.id)).collect();
+    for (place, call) in response.tool_calls.iter_mut().enumerate() {
+        if without.get(place) == Some(&true) {
+            call.id = ids.make(place);
+        }
+    }
     let mut thoughts = Thoughts::new(provider);
     think(&mut thoughts, &turn)?;
     let part = thoughts.end(!response.tool_calls.is_empty());

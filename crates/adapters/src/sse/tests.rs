@@ -1,7 +1,5 @@
 //! Framing, in every split.
 
-use proptest::prelude::*;
-
 use super::*;
 
 const LIMIT: usize = 1000;
@@ -92,6 +90,9 @@ fn events_have_a_bound() {
         format!("data: {}", "x".repeat(95)),
         format!(": {}", "x".repeat(99)),
         "data: 123456789\n".repeat(20),
+        // What joins the lines counts too.
+        "data: 1234\n".repeat(21),
+        "data\n".repeat(102),
     ] {
         let (events, failure) = read(&[text.as_bytes()], 100);
         assert_eq!(events, [""; 0]);
@@ -107,7 +108,7 @@ fn an_endless_line_is_kept_within_the_bound() {
         events.push(&[b'x'; 100]);
         pushed += 100;
         assert!(pushed <= 10_100);
-        assert!(events.lines.buffer.capacity() <= 32_768);
+        assert!(events.held() <= 32_768);
     }
 }
 
@@ -122,81 +123,4 @@ fn long_lines_in_small_pieces_take_linear_time() {
     }
     events.push(b"\n\n");
     assert_eq!(events.next().unwrap().unwrap().data.len(), 8 << 20);
-}
-
-/// The specification's algorithm, the slow and obvious way.
-fn oracle(text: &str) -> Vec<String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
-    let (mut events, mut name, mut data) = (Vec::new(), String::new(), Vec::<String>::new());
-    let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    for line in
-        complete.split('\n').take(if complete.is_empty() && !text.starts_with('\n') { 0 } else { usize::MAX })
-    {
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
-        match field {
-            "" if line.is_empty() => {
-                if !data.is_empty() {
-                    events.push(format!("{name}|{}", data.join("\n")));
-                }
-                name.clear();
-                data.clear();
-            }
-            "data" => data.push(value),
-            "event" => name = value,
-            _ => {}
-        }
-    }
-    events
-}
-
-fn line() -> impl Strategy<Value = String> {
-    prop_oneof![
-        4 => "data: ?[a-zé😄: ]{0,6}",
-        2 => "event: ?[a-z]{0,3}",
-        1 => ":[a-z ]{0,5}",
-        1 => "[a-z]{0,4}:?[a-z]{0,3}",
-        3 => Just(String::new()),
-    ]
-}
-
-fn body() -> impl Strategy<Value = String> {
-    let ending = prop_oneof![Just("\n"), Just("\r\n"), Just("\r")];
-    let lines = prop::collection::vec((line(), ending), 0..30);
-    (any::<bool>(), lines, "[a-z:]{0,5}").prop_map(|(mark, lines, rest)| {
-        let lines: String = lines.into_iter().map(|(line, ending)| line + ending).collect();
-        format!("{}{lines}{rest}", if mark { "\u{feff}" } else { "" })
-    })
-}
-
-/// The bytes, cut at these places.
-fn cut(bytes: &[u8], places: &[prop::sample::Index]) -> Vec<Vec<u8>> {
-    let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
-    places.extend([0, bytes.len()]);
-    places.sort_unstable();
-    places.windows(2).map(|pair| bytes[pair[0]..pair[1]].to_vec()).collect()
-}
-
-proptest! {
-    #[test]
-    fn any_split_reads_the_same(body in body(), places in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
-        let expected = oracle(&body);
-        let pieces = cut(body.as_bytes(), &places);
-        let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-        prop_assert_eq!(read(&[body.as_bytes()], LIMIT), (expected.clone(), None));
-        prop_assert_eq!(read(&pieces, LIMIT), (expected, None));
-    }
-
-    #[test]
-    fn any_bytes_are_survived_within_the_bound(
-        pieces in prop::collection::vec(prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\r'), Just(b':')], 0..40), 0..20),
-    ) {
-        let mut events = Events::new(64);
-        for piece in &pieces {
-            events.push(piece);
-            while let Ok(Some(event)) = events.next() {
-                prop_assert!(event.data.len() <= 64);
-            }
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Details that no answer is thrown away for.
 
+use llm_protocol::ErrorKind;
+
 use super::*;
 
 #[test]
@@ -68,4 +70,15 @@ fn huge_errors_are_not_looked_into() {
     assert_eq!(explanation("{\"a\":1}")["a"], 1);
     assert_eq!(explanation("words"), "words");
     assert!(explanation(&format!("[{}0]", "0,".repeat(40_000))).is_null());
+}
+
+#[test]
+fn an_answer_that_breaks_off_in_a_number_is_cut() {
+    let kind = |text: &str| unreadable(text, &serde_json::from_str::<&RawValue>(text).unwrap_err()).kind;
+    for text in ["{", "{\"a\":1", "{\"a\":1.", "{\"a\":-", "[1,\n2e", "{\"é\":2e+"] {
+        assert_eq!(kind(text), ErrorKind::Truncated, "{text}");
+    }
+    for text in ["", " ", "{\"a\":1.}", "{\"a\":maybe", "<html>", "{}}"] {
+        assert_eq!(kind(text), ErrorKind::Protocol, "{text}");
+    }
 }

@@ -5,6 +5,12 @@
 mod codec_bodies;
 #[cfg(all(feature = "anthropic", feature = "openai"))]
 mod contract;
+#[cfg(all(feature = "anthropic", feature = "openai"))]
+mod credentials;
+#[cfg(all(feature = "anthropic", feature = "openai"))]
+mod facts;
+#[cfg(feature = "openai")]
+mod injected;
 #[cfg(feature = "openai")]
 mod raw;
 #[cfg(all(feature = "anthropic", feature = "openai"))]

@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use llm_protocol::testing::ScriptedModel;
 use llm_protocol::testing::contract::SECRET;
 use llm_protocol::{
-    Capabilities, Error, ErrorKind, EventStream, HealthStatus, ModelAdapter, Part, Progress, Request, Response,
-    Role, StreamEvent, StreamingModelAdapter, ToolCallingModelAdapter,
+    Capabilities, Error, ErrorKind, EventStream, HealthStatus, ModelAdapter, Part, Progress, Request,
+    Response, Role, StreamEvent, StreamingModelAdapter, ToolCallingModelAdapter,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

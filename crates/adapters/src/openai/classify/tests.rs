@@ -9,7 +9,7 @@ use ErrorKind::{
 };
 
 fn kind(status: u16, error: &Value) -> ErrorKind {
-    refusal(status, json!({ "error": error }).to_string().as_bytes()).kind
+    refusal(status, false, json!({ "error": error }).to_string().as_bytes()).kind
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn the_status_counts_where_nothing_else_does() {
             "{\"error\":{}}",
             "{\"error\":\"x\"}",
         ] {
-            assert_eq!(refusal(status, body.as_bytes()).kind, expected, "{status} {body}");
+            assert_eq!(refusal(status, false, body.as_bytes()).kind, expected, "{status} {body}");
         }
     }
 }
@@ -140,7 +140,7 @@ fn envelopes_of_every_shape_are_read() {
         (json!("m"), "m", None),
         (json!(5), "no explanation", None),
     ] {
-        let failure = refusal(400, body.to_string().as_bytes());
+        let failure = refusal(400, false, body.to_string().as_bytes());
         assert_eq!((&*failure.message, failure.code.as_deref()), (message, code), "{body}");
     }
 }

@@ -1,7 +1,7 @@
 //! What an adapter is made of, and what it shows of it.
 
 use llm_adapters::{BuildError, HttpClient, OpenAi, reqwest};
-use llm_protocol::{Capability, ModelAdapter};
+use llm_protocol::{Capability, ModelAdapter, ToolCallingModelAdapter};
 
 use super::{ANSWER, Server, generate, http, reply};
 
@@ -33,7 +33,10 @@ fn a_host_may_lack_what_its_format_has() {
     let builder = || OpenAi::builder("m").http_client(given()).context_window(128_000);
     let adapter = builder().build().unwrap();
     let declared = adapter.capabilities();
-    assert!(declared.streaming().is_some() && declared.tools().is_some_and(|tools| tools.parallel_calls()));
+    assert!(
+        declared.streaming().is_some()
+            && declared.tools().is_some_and(ToolCallingModelAdapter::parallel_calls)
+    );
     assert!(declared.json_object() && declared.json_schema() && declared.images());
     assert_eq!(declared.context_window(), Some(128_000));
 

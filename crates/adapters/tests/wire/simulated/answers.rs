@@ -70,15 +70,6 @@ async fn one_json_answer_to_a_streaming_request_is_taken() {
 }
 
 #[tokio::test]
-async fn a_stream_without_done_is_complete_by_its_finish_reason() {
-    let bench = bench().await;
-    bench.on(Behaviour::answer("Hello").no_done());
-    let (answer, ending) = stream(&bench.models[0]).await;
-    ending.unwrap();
-    assert!(answer.is_finished());
-}
-
-#[tokio::test]
 async fn the_request_id_is_known_before_the_first_token() {
     let bench = bench().await;
     bench.on(Behaviour::default().no_first_token());
@@ -126,18 +117,6 @@ async fn connections_are_used_again_and_shared_between_adapters() {
     let requests = bench.provider.requests(MODEL);
     assert_eq!(requests.len(), 12);
     assert!(bench.provider.connections() <= 3, "{} connections", bench.provider.connections());
-}
-
-#[tokio::test]
-async fn refusals_are_told() {
-    let bench = bench().await;
-    bench.on(Behaviour::default().refusal("I would rather not"));
-    for model in &bench.models {
-        let whole = generate(model).await.unwrap();
-        let (streamed, ending) = stream(model).await;
-        ending.unwrap();
-        assert!(whole.refusal.is_some() && streamed.response().refusal.is_some());
-    }
 }
 
 #[tokio::test]

@@ -51,36 +51,6 @@ async fn own_secrets_are_scrubbed_from_provider_texts() {
 }
 
 #[tokio::test]
-async fn an_error_in_a_success_is_an_error() {
-    let bench = bench().await;
-    bench.on(Behaviour::error_body(429).header("retry-after", "59"));
-    for model in &bench.models {
-        for error in errors(model).await {
-            assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
-            assert_eq!(error.retry_after(), None, "the headers of a success are no hints");
-            assert!(error.request_id().is_some());
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_error_in_a_stream_keeps_what_came_before() {
-    let bench = bench().await;
-    for (status, kind) in
-        [(529, ErrorKind::Overloaded), (429, ErrorKind::RateLimited), (500, ErrorKind::Server)]
-    {
-        bench.on(Behaviour::answer("one two three").error_after(2, status));
-        for model in &bench.models {
-            let (answer, ending) = stream(model).await;
-            let error = ending.unwrap_err();
-            assert_eq!(answer.response().text, "one two");
-            assert!(!answer.is_finished());
-            assert_eq!(error.kind(), kind, "{error}");
-        }
-    }
-}
-
-#[tokio::test]
 async fn pages_are_no_answers() {
     let bench = bench().await;
     bench.on(Behaviour::html());

@@ -1,0 +1,108 @@
+//! Conversations from anywhere, as the encoders write them.
+
+mod made;
+mod rules;
+
+use llm_protocol::{ErrorKind, Part, Request, Role};
+use serde_json::Value;
+
+use self::made::Made;
+use super::json;
+use super::source::Source;
+use crate::vendor::{Codec, Target};
+use crate::{Anthropic, OpenAi};
+
+/// The encoders: what is written keeps the vendor's rules and says all that was said; what cannot be written is a typed
+/// error; a conversation that goes on keeps its ids.
+pub fn requests(bytes: &[u8]) {
+    let mut source = Source::new(bytes);
+    let stream = source.flag();
+    let made = made::request(&mut source);
+    let openai = OpenAi::builder("m").cache_marks(source.flag()).vendor;
+    for provider in ["openai", "mistral"] {
+        if let Some(body) = encoded(&openai, provider, &made, stream) {
+            rules::openai(&body, provider);
+            let prefix = prefix(&openai, provider, &made.request, &mut source);
+            same_beginning(prefix.map(|body| rules::openai_calls(&body)), &rules::openai_calls(&body));
+        }
+    }
+    let anthropic = Anthropic::builder("m").vendor;
+    if let Some(body) = encoded(&anthropic, "anthropic", &made, stream) {
+        rules::anthropic(&body);
+        let prefix = prefix(&anthropic, "anthropic", &made.request, &mut source);
+        same_beginning(prefix.map(|body| rules::anthropic_calls(&body)), &rules::anthropic_calls(&body));
+    }
+}
+
+/// The body; none where it is refused, which what is well-formed never is.
+fn encoded<C: Codec>(codec: &C, provider: &str, made: &Made, stream: bool) -> Option<Value> {
+    let target = Target { provider, model: "m", max_output_tokens: None };
+    let request = &made.request;
+    match codec.encode(&target, request, stream) {
+        Ok(encoded) => {
+            let again = codec.encode(&target, request, stream).expect("it was written before");
+            assert_eq!(encoded.body, again.body);
+            let body = serde_json::from_slice(&encoded.body).expect("it is JSON");
+            complete(&body, request, provider);
+            Some(body)
+        }
+        Err(error) => {
+            assert!(matches!(error.kind(), ErrorKind::BadRequest | ErrorKind::Unsupported), "{error:?}");
+            assert!(made.is_odd, "{provider} refuses a conversation that is in order: {error:?}");
+            None
+        }
+    }
+}
+
+/// Whether everything is in the body that was said to this provider, and nothing that was not.
+fn complete(body: &Value, request: &Request, provider: &str) {
+    let texts = json::texts(body);
+    let mut images = 0;
+    for message in &request.messages {
+        for part in &message.content {
+            match part {
+                Part::Text { text } if text.trim().is_empty() => {}
+                Part::Text { text } => {
+                    assert!(
+                        texts.iter().any(|written| written.contains(text)),
+                        "{text:?} is missing: {body}"
+                    );
+                }
+                Part::Opaque(own) => {
+                    let marks = json::texts(&own.value);
+                    let mark = marks.iter().find(|text| text.starts_with("<<")).unwrap();
+                    let is_there = texts.contains(mark);
+                    assert_eq!(is_there, own.provider == provider, "{mark} of {}: {body}", own.provider);
+                }
+                Part::ToolCall(call) => {
+                    let text = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
+                    let given = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+                    assert_eq!(rules::arguments(body, &call.name), Some(given), "{}: {body}", call.name);
+                }
+                Part::Image(_) => images += 1,
+                _ => {}
+            }
+        }
+    }
+    let image = |text: &&&str| text.ends_with("cat.png") || text.ends_with("AGNhdA==");
+    assert_eq!(texts.iter().filter(image).count(), images, "{body}");
+    let said = |role| request.messages.iter().filter(|message| message.role == role).count();
+    let results = body["messages"].to_string();
+    let written = results.matches("\"tool_use_id\":").count() + results.matches("\"tool_call_id\":").count();
+    assert_eq!(written, said(Role::Tool), "{body}");
+}
+
+/// The body of the conversation as it was some turns ago.
+fn prefix<C: Codec>(codec: &C, provider: &str, request: &Request, source: &mut Source<'_>) -> Option<Value> {
+    let mut earlier = request.clone();
+    earlier.messages.truncate(source.below(request.messages.len() + 1));
+    let target = Target { provider, model: "m", max_output_tokens: None };
+    let encoded = codec.encode(&target, &earlier, false).ok()?;
+    Some(serde_json::from_slice(&encoded.body).expect("it is JSON"))
+}
+
+fn same_beginning(earlier: Option<Vec<String>>, now: &[String]) {
+    if let Some(earlier) = earlier {
+        assert!(now.starts_with(&earlier), "the ids were {earlier:?}, and are {now:?}");
+    }
+}
