@@ -162,8 +162,8 @@ async fn marks_and_counts_of_the_prompt_cache_go_both_ways() {
     lab.simulator
         .otherwise(Behaviour::answer("ok").usage(llm_simulator::Usage { reasoning_tokens: 9, ..counted }));
     let request = Request::new([
-        Message::system("Very long instructions.").cached(CacheTtl::Hour),
-        Message::user("Hello").cached(CacheTtl::Usual),
+        Message::system("Very long instructions.").cached(CacheTtl::OneHour),
+        Message::user("Hello").cached(CacheTtl::FiveMinutes),
     ]);
     let usage = async |wire| {
         let asked = ask(&client([lab.candidate(wire, "m")]), Strategy::FailoverStream, request.clone()).await;

@@ -174,7 +174,7 @@ async fn what_only_another_vendor_can_read_is_refused_where_it_matters() {
     for wire in WIRES {
         let lab = Lab::start().await;
         let client = only(lab.candidate(wire, "first"), StreamMode::Auto);
-        let document = llm_protocol::Opaque::new("acme", json!({"type": "document"}));
+        let document = llm_protocol::Opaque::new("acme", r#"{"type":"document"}"#);
         let question = Message::user("What is in it?").part(llm_protocol::Part::Opaque(document));
         let asked = ask(&client, Strategy::Failover, Request::new([question])).await;
         assert_eq!(trail(&asked.report), ["first preempted_unsupported unsupported"], "{wire}");

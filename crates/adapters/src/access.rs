@@ -80,7 +80,7 @@ impl Pass {
         Ok(Self { headers, scrubber: Arc::new(Scrubber::new(known.cloned())), lender: None })
     }
 
-    /// Tells whoever lent the credential what became of it.
+    /// Tells whoever lent the credential that it was refused.
     pub(crate) fn settle(&self, error: &Error) {
         if let Some((credentials, key)) = &self.lender
             && error.kind() == ErrorKind::Authentication

@@ -118,14 +118,17 @@ impl<V: Vendor> ModelAdapter for Adapter<V> {
         answer.await.map_err(|error: Error| error.without_quotations_of(request))
     }
 
-    /// Asks for the list of models. Whether it names this one is not looked at: proxies and gateways serve models
-    /// that they list by other names, or not at all.
+    /// Asks for the list of models (OpenRouter: for the key's own page). Whether it names this one is not looked at:
+    /// proxies and gateways serve models that they list by other names, or not at all. It waits as long as credentials
+    /// and provider take.
     async fn health_check(&self) -> HealthStatus {
         let start = Instant::now();
-        let asked = async { Call::new(&self.shared).await?.health().await };
-        let result = asked.await;
+        let (result, asked) = match Call::new(&self.shared).await {
+            Ok(call) => (call.health().await, true),
+            Err(error) => (Err(error), false),
+        };
         // Some hosts have no such list, and serve their models all the same.
-        let no_list = result.as_ref().is_err_and(|error| matches!(error.status(), Some(404 | 405)));
+        let no_list = asked && result.as_ref().is_err_and(|error| matches!(error.status(), Some(404 | 405)));
         let mut status = HealthStatus::new(Arc::clone(&self.shared.key), start.elapsed(), result);
         if no_list {
             status.state = HealthState::Unknown;

@@ -1,6 +1,7 @@
 //! One request and what comes of it: sent, named, scrubbed, read to its end.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,7 +20,7 @@ use crate::vendor::Vendor;
 /// The most bytes that are read of the explanation of a failure.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// One request of an adapter's.
+/// One request of an adapter's, and one only.
 pub(crate) struct Call<V> {
     pub(crate) shared: Arc<Shared<V>>,
     pass: Pass,
@@ -41,7 +42,7 @@ impl<V: Vendor> Call<V> {
 
     /// Sends a request; returns when the provider has accepted it.
     pub(crate) async fn send(
-        &self,
+        &mut self,
         body: Vec<u8>,
         stream: bool,
         progress: &Progress,
@@ -59,11 +60,11 @@ impl<V: Vendor> Call<V> {
 
     /// The response, if it is a success.
     async fn accepted(
-        &self,
+        &mut self,
         request: RequestBuilder,
         stage: impl Fn() -> Stage + Send,
     ) -> Result<reqwest::Response, Error> {
-        let head = request.headers(self.pass.headers.clone()).send().await;
+        let head = request.headers(mem::take(&mut self.pass.headers)).send().await;
         let head = head.map_err(|fault| {
             let error = http::before_head(fault, stage(), self.scrubber());
             error.with_model_key(Arc::clone(&self.shared.key))
@@ -74,9 +75,7 @@ impl<V: Vendor> Call<V> {
         let (status, headers) = (head.status(), head.headers().clone());
         let body = Reader::new(head, MAX_ERROR_BYTES).collect_some().await;
         let failure = self.shared.vendor.failure(status.as_u16(), &headers, &body);
-        let error = self.refused(failure, status, &headers);
-        self.pass.settle(&error);
-        Err(error)
+        Err(self.refused(failure, status, &headers))
     }
 
     /// The error of an answer without success. Its headers are hints; those of a success are not, even when it
@@ -95,7 +94,9 @@ impl<V: Vendor> Call<V> {
         if let Some(id) = request_id {
             failure.request_id = Some(id.to_owned());
         }
-        failure.into_error(self.scrubber()).with_model_key(Arc::clone(&self.shared.key))
+        let error = failure.into_error(self.scrubber()).with_model_key(Arc::clone(&self.shared.key));
+        self.pass.settle(&error);
+        error
     }
 
     /// The error of a connection that broke during an answer.
@@ -155,7 +156,7 @@ impl<V: Vendor> Call<V> {
     }
 
     /// Asks for the list of models.
-    pub(crate) async fn health(&self) -> Result<(), Error> {
+    pub(crate) async fn health(mut self) -> Result<(), Error> {
         let request = self.shared.http.inner().get(self.shared.health_url.clone());
         let head = self.accepted(request, || Stage::Sent).await?;
         let id = request_id(head.headers()).map(str::to_owned);

@@ -3,6 +3,9 @@
 
 use std::collections::HashSet;
 
+#[cfg(feature = "openai")]
+use llm_protocol::ToolCall;
+
 #[derive(Default)]
 pub(crate) struct CallIds(HashSet<String>);
 
@@ -22,12 +25,24 @@ impl CallIds {
     }
 
     /// The id, or one in its stead.
+    #[cfg(feature = "anthropic")]
     pub(crate) fn claim_or_make(&mut self, id: String, place: usize) -> String {
         if self.claim(&id) { id } else { self.make(place) }
     }
+
+    /// Gives ids to the calls that have none. Those that have one come first, as in a stream: there it is only known at
+    /// the end who has none.
+    #[cfg(feature = "openai")]
+    pub(crate) fn complete(mut self, calls: &mut [ToolCall]) {
+        let without: Vec<_> =
+            calls.iter_mut().enumerate().filter(|(_, call)| !self.claim(&call.id)).collect();
+        for (place, call) in without {
+            call.id = self.make(place);
+        }
+    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "anthropic"))]
 mod tests {
     use super::*;
 

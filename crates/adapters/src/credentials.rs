@@ -7,22 +7,30 @@ use llm_protocol::{Error, Secret};
 /// One that stays is given as a value, with [`Builder::api_key`](crate::Builder::api_key).
 ///
 /// It is asked once for each request, before anything is sent, so it should keep what it has until that is about to
-/// expire. The caller's clocks tick meanwhile. Dropping the call drops the future.
+/// expire, and not block. The caller's clocks tick meanwhile; a health check has none. Dropping the call drops the future.
 ///
 /// ```
-/// use llm_adapters::Credentials;
-/// use llm_protocol::{Error, Secret};
+/// use std::sync::Mutex;
 ///
-/// struct TokenFile(std::path::PathBuf);
+/// use llm_adapters::Credentials;
+/// use llm_protocol::{Error, ErrorKind, Secret};
+///
+/// /// A key, and those to take when it is refused.
+/// struct Ring(Mutex<Vec<Secret>>);
 ///
 /// #[async_trait::async_trait]
-/// impl Credentials for TokenFile {
+/// impl Credentials for Ring {
 ///     async fn credential(&self) -> Result<Secret, Error> {
-///         let token = std::fs::read_to_string(&self.0);
-///         let token = token.map_err(|error| {
-///             Error::new(llm_protocol::ErrorKind::Authentication, "the token file cannot be read").with_source(error)
-///         })?;
-///         Ok(token.trim().into())
+///         let keys = self.0.lock().unwrap();
+///         keys.last().cloned().ok_or_else(|| Error::new(ErrorKind::Authentication, "no key is left"))
+///     }
+///
+///     fn refused(&self, credential: &Secret) {
+///         let mut keys = self.0.lock().unwrap();
+///         // Calls that were under way with the old key are refused too, and later: only the key itself tells.
+///         if keys.last().is_some_and(|key| key.expose() == credential.expose()) {
+///             keys.pop();
+///         }
 ///     }
 /// }
 /// ```
@@ -37,7 +45,9 @@ pub trait Credentials: Send + Sync {
     /// [`Authentication`](llm_protocol::ErrorKind::Authentication) one that has no credential.
     async fn credential(&self) -> Result<Secret, Error>;
 
-    /// The provider has refused this credential as such (HTTP 401): it is time for another. Must not block.
+    /// The provider has refused this credential: an answer, or an error in one, was classified as
+    /// [`Authentication`](llm_protocol::ErrorKind::Authentication). Told once for each call, also for those that were
+    /// under way when another took its place. Must not block.
     fn refused(&self, credential: &Secret) {
         let _ = credential;
     }

@@ -1,5 +1,7 @@
 //! What the encoders of all vendors share.
 
+use std::collections::HashSet;
+
 use llm_protocol::{CacheTtl, Error, ErrorKind, Request, ResponseFormat, ToolChoice};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -9,6 +11,8 @@ use serde_json::{Map, Value};
 pub(crate) struct Fields<'a, M> {
     map: M,
     extra: Option<&'a Map<String, Value>>,
+    /// A parameter of theirs that is written already.
+    written: Option<&'static str>,
 }
 
 impl<'a, M: SerializeMap> Fields<'a, M> {
@@ -16,7 +20,7 @@ impl<'a, M: SerializeMap> Fields<'a, M> {
     where
         S: Serializer<SerializeMap = M, Error = M::Error>,
     {
-        Ok(Self { map: serializer.serialize_map(None)?, extra })
+        Ok(Self { map: serializer.serialize_map(None)?, extra, written: None })
     }
 
     /// Writes a field, unless the user's own parameters have it.
@@ -32,9 +36,17 @@ impl<'a, M: SerializeMap> Fields<'a, M> {
         value.map_or(Ok(()), |value| self.field(name, &value))
     }
 
+    /// Writes a field into which the user's own parameters have gone already.
+    #[cfg(feature = "anthropic")]
+    pub(crate) fn merged(&mut self, name: &'static str, value: &impl Serialize) -> Result<(), M::Error> {
+        self.written = Some(name);
+        self.map.serialize_entry(name, value)
+    }
+
     /// Writes the user's own parameters.
     pub(crate) fn end(mut self) -> Result<M::Ok, M::Error> {
-        for (name, value) in self.extra.into_iter().flatten() {
+        let extra = self.extra.into_iter().flatten();
+        for (name, value) in extra.filter(|(name, _)| Some(name.as_str()) != self.written) {
             self.map.serialize_entry(name, value)?;
         }
         self.map.end()
@@ -50,11 +62,50 @@ pub(crate) fn check(request: &Request) -> Result<(), Error> {
         return Err(bad_request("the temperature is not a number"));
     }
     match &request.tool_choice {
-        Some(_) if request.tools.is_empty() => Err(bad_request("there is a tool choice, and no tool")),
-        Some(ToolChoice::Named(name)) if !request.tools.iter().any(|tool| tool.name == *name) => {
-            Err(bad_request("the tool that must be called is not among the tools"))
+        Some(ToolChoice::Required) if request.tools.is_empty() => {
+            return Err(bad_request("a tool must be called, and there is none"));
         }
-        _ => Ok(()),
+        Some(ToolChoice::Named(name)) if !request.tools.iter().any(|tool| tool.name == *name) => {
+            return Err(bad_request("the tool that must be called is not among the tools"));
+        }
+        // Without tools some of them say nothing, and are left out.
+        None | Some(ToolChoice::Auto | ToolChoice::None | ToolChoice::Required | ToolChoice::Named(_)) => {}
+        Some(_) => return Err(Error::unsupported("a tool choice of an unknown kind")),
+    }
+    match &request.response_format {
+        None
+        | Some(ResponseFormat::Text | ResponseFormat::JsonObject | ResponseFormat::JsonSchema { .. }) => {}
+        Some(_) => return Err(Error::unsupported("a response format of an unknown kind")),
+    }
+    let mut names = HashSet::new();
+    for tool in &request.tools {
+        if !tool.parameters.is_object() {
+            return Err(bad_request("the parameters of a tool are no JSON Schema of an object"));
+        }
+        if !names.insert(&tool.name) {
+            return Err(bad_request("two tools have one name"));
+        }
+    }
+    Ok(())
+}
+
+/// The schema of a tool's arguments. What goes without saying is said: vendors want it.
+pub(crate) struct Parameters<'a>(pub(crate) &'a Value);
+
+impl Serialize for Parameters<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(schema) = self.0.as_object() else { return self.0.serialize(serializer) };
+        let mut object = serializer.serialize_map(None)?;
+        for (name, value) in schema {
+            object.serialize_entry(name, value)?;
+        }
+        if !schema.contains_key("type") {
+            object.serialize_entry("type", "object")?;
+        }
+        if !schema.contains_key("properties") {
+            object.serialize_entry("properties", &Map::new())?;
+        }
+        object.end()
     }
 }
 
@@ -95,15 +146,14 @@ pub(crate) enum CacheControl {
 
 impl From<CacheTtl> for CacheControl {
     fn from(ttl: CacheTtl) -> Self {
-        Self::Ephemeral { ttl: (ttl == CacheTtl::Hour).then_some("1h") }
+        Self::Ephemeral { ttl: (ttl == CacheTtl::OneHour).then_some("1h") }
     }
 }
 
-/// Whether the answer's form is in the body; `None` when none was asked for. The user's own parameters may have
-/// replaced it.
-pub(crate) fn honored(request: &Request, extra: Option<&Map<String, Value>>, field: &str) -> Option<bool> {
+/// Whether the answer's form is in the body, if it is not replaced; `None` when none was asked for.
+pub(crate) fn honored(request: &Request, replaced: bool) -> Option<bool> {
     match &request.response_format {
         None | Some(ResponseFormat::Text) => None,
-        Some(_) => Some(!extra.is_some_and(|extra| extra.contains_key(field))),
+        Some(_) => Some(!replaced),
     }
 }

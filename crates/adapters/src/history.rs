@@ -1,185 +1,226 @@
-//! A conversation as any vendor can take it over, whoever it was begun with: tool calls and their results paired under
-//! ids that the vendor accepts, results right after their calls, foreign opaque parts left out.
+//! A conversation as a vendor can take it over, whoever it was begun with: neighbouring turns of the model are one, each
+//! tool call has its result right behind it under an id that the vendor accepts, blank texts and other vendors' opaque
+//! parts are left out, and marks for the prompt cache stand where they count. Codecs write what they find here.
+
+mod marks;
+mod names;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
-use llm_protocol::{Error, Message, Part, Request, Role, ToolCall};
-#[cfg(feature = "anthropic")]
+use llm_protocol::{CacheTtl, Error, Image, Message, Part, Request, Role, ToolCall};
 use serde_json::value::RawValue;
 
+use self::names::Names;
 use crate::encode::bad_request;
 
+/// What a vendor demands of a conversation.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) ids: Ids,
+    /// The longest name of a tool that a call may have, in letters, digits, `_` and `-`.
+    pub(crate) longest_name: usize,
+    /// What takes marks for the prompt cache; none where they are not written.
+    pub(crate) marks: Option<fn(&What<'_>) -> bool>,
+}
+
 /// Which ids of tool calls a vendor accepts.
+#[derive(Clone, Copy)]
 pub(crate) struct Ids {
     pub(crate) shortest: usize,
     pub(crate) longest: usize,
     pub(crate) takes: fn(char) -> bool,
+    /// Whether no two calls of a conversation may share one; otherwise no two of a turn.
+    pub(crate) once: bool,
 }
 
-impl Ids {
-    fn accept(&self, id: &str) -> bool {
-        let length = id.chars().count();
-        length >= self.shortest.max(1) && length <= self.longest && id.chars().all(self.takes)
-    }
+/// A conversation that is in order.
+pub(crate) struct History<'a> {
+    pub(crate) turns: Vec<Turn<'a>>,
+    /// The marks of the tools, in their order.
+    pub(crate) tool_marks: Vec<Option<CacheTtl>>,
 }
 
-/// A turn, with the ids that its calls have towards this vendor.
 pub(crate) struct Turn<'a> {
-    pub(crate) message: &'a Message,
-    provider: &'a str,
-    /// Of the calls in it, in their order.
-    calls: Vec<Cow<'a, str>>,
-    /// Of the call that it is the result of.
+    pub(crate) role: Role,
+    pub(crate) pieces: Vec<Piece<'a>>,
+    /// The id of the call that it is the result of.
     pub(crate) answers: Option<Cow<'a, str>>,
 }
 
-/// A part that this vendor is to see.
-pub(crate) enum Piece<'a> {
-    /// Neither a call nor opaque.
-    Part(&'a Part),
-    /// With its id.
-    Call(Cow<'a, str>, &'a ToolCall),
-    /// Of the vendor's own.
-    Own(&'a serde_json::Value),
+pub(crate) struct Piece<'a> {
+    pub(crate) what: What<'a>,
+    /// Everything up to here is to be cached.
+    pub(crate) mark: Option<CacheTtl>,
 }
 
-impl<'a> Turn<'a> {
-    pub(crate) fn role(&self) -> Role {
-        self.message.role
-    }
+pub(crate) enum What<'a> {
+    /// Not blank.
+    Text(&'a str),
+    Image(&'a Image),
+    Call(Call<'a>),
+    /// Of the vendor's own: JSON.
+    Own(&'a RawValue),
+    /// Another turn of the model's begins, in what is one turn here.
+    Break,
+}
 
-    /// The parts in their order, without other vendors' opaque ones.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'a>> {
-        let (message, provider) = (self.message, self.provider);
-        let mut ids = self.calls.iter().cloned();
-        message.content.iter().filter_map(move |part| match part {
-            Part::ToolCall(call) => Some(Piece::Call(ids.next()?, call)),
-            Part::Opaque(opaque) => (opaque.provider == provider).then_some(Piece::Own(&opaque.value)),
-            part => Some(Piece::Part(part)),
-        })
+/// A call, as this vendor is to see it.
+pub(crate) struct Call<'a> {
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) given: &'a ToolCall,
+}
+
+impl<'a> History<'a> {
+    /// The conversation towards this provider.
+    pub(crate) fn new(request: &'a Request, provider: &'a str, rules: Rules) -> Result<Self, Error> {
+        let mut writer = Writer {
+            provider,
+            names: Names::new(request, rules),
+            takes_marks: rules.marks,
+            turns: Vec::with_capacity(request.messages.len()),
+            open: Vec::new(),
+            reply: 0,
+        };
+        for message in &request.messages {
+            writer.take(message)?;
+        }
+        writer.close()?;
+        let mut history = Self { turns: writer.turns, tool_marks: Vec::new() };
+        if rules.marks.is_some() {
+            history.tool_marks = request.tools.iter().map(|tool| tool.cache).collect();
+            marks::settle(&mut history);
+        }
+        Ok(history)
     }
 }
 
-/// The conversation towards this provider.
-///
-/// An id is kept where the vendor accepts it and it is the only one of its name; any other becomes one that every
-/// vendor accepts, the same in the call and in its result.
-pub(crate) fn turns<'a>(
-    request: &'a Request,
+/// Takes a conversation in, message by message.
+struct Writer<'a> {
     provider: &'a str,
-    ids: &'static Ids,
-) -> Result<Vec<Turn<'a>>, Error> {
-    let mut names = Names::new(ids);
-    let mut turns: Vec<Turn<'a>> = Vec::with_capacity(request.messages.len());
-    // Calls without a result yet: the id that they came with, and the one that they have here.
-    let mut open: Vec<(&ToolCall, Cow<'a, str>)> = Vec::new();
-    // Where the results of the latest calls go.
-    let mut reply = 0;
-    for message in &request.messages {
-        check(message, provider)?;
-        let mut turn = Turn { message, provider, calls: Vec::new(), answers: None };
+    names: Names<'a>,
+    takes_marks: Option<fn(&What<'_>) -> bool>,
+    turns: Vec<Turn<'a>>,
+    /// The latest calls that have no result yet, each with its id here.
+    open: Vec<(&'a ToolCall, Cow<'a, str>)>,
+    /// Where the next of their results goes.
+    reply: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn take(&mut self, message: &'a Message) -> Result<(), Error> {
         match message.role {
-            Role::Assistant => {
-                if turns.last().is_some_and(|last| last.role() != Role::Assistant) {
-                    open.clear();
-                }
-                for call in calls(message) {
-                    let id = names.name(call);
-                    open.push((call, id.clone()));
-                    turn.calls.push(id);
-                }
-                turns.push(turn);
-                reply = turns.len();
+            Role::Assistant => self.model(message),
+            Role::Tool => self.result(message),
+            Role::System | Role::User => {
+                let at = self.turns.len();
+                self.turns.push(Turn { role: message.role, pieces: Vec::new(), answers: None });
+                self.fill(at, message)?;
+                // Blank texts may have been all there was.
+                self.turns.pop_if(|turn| turn.pieces.is_empty());
+                Ok(())
             }
-            Role::Tool => {
-                let at = open
-                    .iter()
-                    .position(|(call, _)| is_answered_by(call, message))
-                    .ok_or_else(|| bad_request("a tool result answers no call of the turn before it"))?;
-                turn.answers = Some(open.remove(at).1);
-                turns.insert(reply, turn);
-                reply += 1;
-            }
-            Role::System | Role::User => turns.push(turn),
         }
     }
-    Ok(turns)
+
+    fn model(&mut self, message: &'a Message) -> Result<(), Error> {
+        if self.turns.last().is_some_and(|last| last.role == Role::Assistant) {
+            if let Some(turn) = self.turns.last_mut() {
+                turn.pieces.push(Piece { what: What::Break, mark: None });
+            }
+        } else {
+            self.close()?;
+            self.names.begin_turn();
+            self.turns.push(Turn { role: Role::Assistant, pieces: Vec::new(), answers: None });
+        }
+        self.fill(self.turns.len() - 1, message)?;
+        if let Some(turn) = self.turns.last_mut() {
+            turn.pieces.pop_if(|piece| matches!(piece.what, What::Break));
+        }
+        self.turns.pop_if(|turn| turn.pieces.is_empty());
+        self.reply = self.turns.len();
+        Ok(())
+    }
+
+    fn result(&mut self, message: &'a Message) -> Result<(), Error> {
+        let at = self.open.iter().position(|(call, _)| is_answered_by(call, message));
+        let at = at.ok_or_else(|| bad_request("a tool result answers no call of the turn before it"))?;
+        let answers = Some(self.open.remove(at).1);
+        self.turns.insert(self.reply, Turn { role: Role::Tool, pieces: Vec::new(), answers });
+        self.fill(self.reply, message)?;
+        self.reply += 1;
+        Ok(())
+    }
+
+    /// The model's turn, with its results, is over.
+    fn close(&mut self) -> Result<(), Error> {
+        if self.open.is_empty() { Ok(()) } else { Err(bad_request("a tool call has no result")) }
+    }
+
+    /// Puts what a message says into the turn at this place.
+    fn fill(&mut self, at: usize, message: &'a Message) -> Result<(), Error> {
+        for part in &message.content {
+            let what = match part {
+                Part::Text { text } if text.trim().is_empty() => continue,
+                Part::Text { text } => What::Text(text),
+                Part::Image(image) => What::Image(image),
+                Part::ToolCall(call) if message.role == Role::Assistant => {
+                    let (id, name) = (self.names.id(call), self.names.name(call));
+                    self.open.push((call, id.clone()));
+                    What::Call(Call { id, name, given: call })
+                }
+                Part::ToolCall(_) => {
+                    return Err(bad_request("a tool call stands in a turn that is not the model's"));
+                }
+                Part::Opaque(part) if part.provider == self.provider => What::Own(own(&part.json)?),
+                Part::Opaque(_) if message.role == Role::Assistant => continue,
+                // It is part of what is asked.
+                Part::Opaque(_) => {
+                    return Err(Error::unsupported("a part that only another vendor can read"));
+                }
+                Part::CacheMark { ttl } => {
+                    if let Some(takes) = self.takes_marks {
+                        marks::set(takes, &mut self.turns, at, *ttl);
+                    }
+                    continue;
+                }
+                _ => return Err(Error::unsupported("a part of an unknown type")),
+            };
+            if let Some(turn) = self.turns.get_mut(at) {
+                turn.pieces.push(Piece { what, mark: None });
+            }
+        }
+        Ok(())
+    }
 }
 
-fn calls(message: &Message) -> impl Iterator<Item = &ToolCall> {
-    message.content.iter().filter_map(|part| match part {
-        Part::ToolCall(call) => Some(call),
-        _ => None,
-    })
+fn own(json: &str) -> Result<&RawValue, Error> {
+    serde_json::from_str(json).map_err(|_| bad_request("an opaque part is not JSON"))
 }
 
 /// By the id; by the name where the result has no id, as results from vendors without ids.
 fn is_answered_by(call: &ToolCall, result: &Message) -> bool {
-    match (&result.tool_call_id, &result.name) {
-        (Some(id), _) => call.id == *id,
-        (None, Some(name)) => call.name == *name,
+    let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
+    match (named(&result.tool_call_id), named(&result.name)) {
+        (Some(id), _) => call.id == id,
+        (None, Some(name)) => call.name == name,
         (None, None) => true,
-    }
-}
-
-/// What no vendor could make sense of.
-fn check(message: &Message, provider: &str) -> Result<(), Error> {
-    if message.role == Role::Assistant {
-        return Ok(());
-    }
-    for part in &message.content {
-        match part {
-            Part::ToolCall(_) => {
-                return Err(bad_request("a tool call stands in a turn that is not the model's"));
-            }
-            // In the model's own turns it can be left out; here it is part of what is asked.
-            Part::Opaque(opaque) if opaque.provider != provider => {
-                return Err(Error::unsupported("a part that only another vendor can read"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Gives every call an id of its own. What comes later in the conversation has no say in it: an id that was sent once
-/// stays the same when the conversation goes on, as the vendor's prompt cache wants it.
-struct Names<'a> {
-    ids: &'a Ids,
-    taken: HashSet<Cow<'a, str>>,
-    made: u32,
-}
-
-impl<'a> Names<'a> {
-    fn new(ids: &'a Ids) -> Self {
-        Self { ids, taken: HashSet::new(), made: 0 }
-    }
-
-    fn name(&mut self, call: &'a ToolCall) -> Cow<'a, str> {
-        let given = Cow::Borrowed(call.id.as_str());
-        if self.ids.accept(&given) && self.taken.insert(given.clone()) {
-            return given;
-        }
-        loop {
-            self.made += 1;
-            // Nine letters and digits: what the most particular vendor (Mistral) demands.
-            let id: Cow<'a, str> = format!("call{:05}", self.made).into();
-            if self.taken.insert(id.clone()) {
-                return id;
-            }
-        }
     }
 }
 
 /// A call's arguments as the JSON object that some vendors want. A model that gave none means an empty one.
 #[cfg(feature = "anthropic")]
 pub(crate) fn arguments(call: &ToolCall) -> Result<Cow<'_, RawValue>, Error> {
-    let text = call.arguments.trim();
-    let object = if text.is_empty() {
-        RawValue::from_string("{}".to_owned()).ok().map(Cow::Owned)
-    } else {
-        serde_json::from_str(text).ok().filter(|_| text.starts_with('{')).map(Cow::Borrowed)
+    let text = crate::wire::mended(call.arguments.trim());
+    let object = match text {
+        Cow::Borrowed("") => RawValue::from_string("{}".to_owned()).ok().map(Cow::Owned),
+        Cow::Borrowed(text) => {
+            serde_json::from_str(text).ok().filter(|_| text.starts_with('{')).map(Cow::Borrowed)
+        }
+        Cow::Owned(text) => {
+            let is_object = text.starts_with('{');
+            RawValue::from_string(text).ok().filter(|_| is_object).map(Cow::Owned)
+        }
     };
     object.ok_or_else(|| Error::unsupported("tool arguments that are not a JSON object"))
 }

@@ -45,7 +45,7 @@ pub use builder::{BuildError, Builder};
 pub use credentials::Credentials;
 pub use http::HttpClient;
 #[cfg(feature = "openai")]
-pub use openai::{OpenAi, OpenAiAdapter, TokenLimitField};
+pub use openai::{Dialect, OpenAi, OpenAiAdapter, TokenLimitField};
 /// The HTTP client in [`HttpClient`]'s signatures.
 pub use reqwest;
 pub use vendor::Vendor;

@@ -2,9 +2,11 @@
 
 mod classify;
 mod decode;
+mod dialect;
 mod encode;
 mod wire;
 
+pub use dialect::Dialect;
 use llm_protocol::{Error, Request, Response, Secret};
 use reqwest::header::HeaderMap;
 
@@ -33,9 +35,10 @@ use crate::vendor::{Abilities, Codec, Decode, Encoded, Target, Vendor};
 /// ```
 #[derive(Clone, Debug)]
 pub struct OpenAi {
+    dialect: Option<Dialect>,
     token_limit_field: Option<TokenLimitField>,
-    include_usage: bool,
-    cache_marks: bool,
+    include_usage: Option<bool>,
+    cache_marks: Option<bool>,
 }
 
 /// One model of OpenAI's, or of a host that speaks like it.
@@ -53,29 +56,41 @@ pub enum TokenLimitField {
 impl OpenAi {
     /// Starts an adapter for this model.
     pub fn builder(model: impl Into<String>) -> Builder<Self> {
-        Builder::new(Self { token_limit_field: None, include_usage: true, cache_marks: false }, model.into())
+        let vendor = Self { dialect: None, token_limit_field: None, include_usage: None, cache_marks: None };
+        Builder::new(vendor, model.into())
+    }
+
+    fn dialect(&self, provider: &str) -> Dialect {
+        self.dialect.unwrap_or_else(|| Dialect::of(provider))
     }
 }
 
 /// What is OpenAI's only.
 impl Builder<OpenAi> {
-    /// What the host calls the most tokens that an answer may have. Without it `max_completion_tokens` where the
-    /// provider's name is `openai`, `max_tokens` elsewhere.
+    /// Whose manner the host has. Without it that of the provider's name, as in [`Dialect::of`].
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.vendor.dialect = Some(dialect);
+        self
+    }
+
+    /// What the host calls the most tokens that an answer may have. Without it `max_completion_tokens` for OpenAI itself
+    /// and `max_tokens` for everybody else.
     pub fn token_limit_field(mut self, field: TokenLimitField) -> Self {
         self.vendor.token_limit_field = Some(field);
         self
     }
 
-    /// Whether streams ask for the count of tokens (`stream_options`). On without it; some hosts refuse the field.
+    /// Whether streams ask for the count of tokens (`stream_options`). On without it, but for Mistral; some hosts refuse
+    /// the field.
     pub fn include_usage(mut self, include: bool) -> Self {
-        self.vendor.include_usage = include;
+        self.vendor.include_usage = Some(include);
         self
     }
 
-    /// Whether the conversation's marks for the prompt cache are sent. Off without it: OpenAI and most hosts cache by
-    /// themselves. OpenRouter passes them on to vendors that want them.
+    /// Whether the conversation's marks for the prompt cache are sent, on texts. Off without it, as OpenAI and most hosts
+    /// cache by themselves; on for OpenRouter, which passes them on to vendors that want them.
     pub fn cache_marks(mut self, send: bool) -> Self {
-        self.vendor.cache_marks = send;
+        self.vendor.cache_marks = Some(send);
         self
     }
 }
@@ -101,7 +116,7 @@ impl Codec for OpenAi {
 
     fn health_path(&self, provider: &str) -> &'static [&'static str] {
         // OpenRouter shows its list of models to everybody; only the key's own page says whether the key is good.
-        if provider == "openrouter" { &["key"] } else { &["models"] }
+        if self.dialect(provider) == Dialect::OpenRouter { &["key"] } else { &["models"] }
     }
 
     fn failure(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Failure {
@@ -109,10 +124,10 @@ impl Codec for OpenAi {
     }
 
     fn decode(&self, provider: &str, body: &[u8]) -> Result<Response, Failure> {
-        decode::whole(provider, body)
+        decode::whole(provider, self.dialect(provider), body)
     }
 
     fn decoder(&self, provider: &str) -> Box<dyn Decode> {
-        Box::new(decode::Decoder::new(provider))
+        Box::new(decode::Decoder::new(provider, self.dialect(provider)))
     }
 }

@@ -248,7 +248,8 @@ impl Events {
             }
             self.ending = match self.frames.next() {
                 Ok(Some(event)) => {
-                    if self.keep_raw {
+                    // One without data says nothing, and could be one of millions.
+                    if self.keep_raw && !event.data.is_empty() {
                         self.ready.push_back(StreamEvent::Raw(event.data.to_owned()));
                     }
                     match self.decoder.event(event, &mut self.ready) {

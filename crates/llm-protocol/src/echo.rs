@@ -52,15 +52,18 @@ fn quotes(texts: &[String], span: &str) -> bool {
 
 /// What the request says, with its white space folded, from the end on.
 fn texts(request: &Request) -> Vec<String> {
+    let parts = request.messages.iter().rev().flat_map(|message| message.content.iter().rev());
+    let said = parts.filter_map(|part| match part {
+        Part::Text { text } => Some(text),
+        Part::ToolCall(call) => Some(&call.arguments),
+        Part::Opaque(part) => Some(&part.json),
+        Part::Image(Image::Url { url }) => Some(url),
+        Part::Image(Image::Bytes { .. }) | Part::CacheMark { .. } => None,
+    });
+    let described = request.tools.iter().filter_map(|tool| tool.description.as_ref());
     let mut left = LOOKED_THROUGH;
     let mut texts = Vec::new();
-    for part in request.messages.iter().rev().flat_map(|message| message.content.iter().rev()) {
-        let text = match part {
-            Part::Text { text } => text,
-            Part::ToolCall(call) => &call.arguments,
-            Part::Image(Image::Url { url }) => url,
-            Part::Image(Image::Bytes { .. }) | Part::Opaque(_) | Part::CacheMark { .. } => continue,
-        };
+    for text in request.stop.iter().chain(described).chain(said) {
         let from = (text.len().saturating_sub(left)..=text.len()).find(|at| text.is_char_boundary(*at));
         let tail = text.get(from.unwrap_or(text.len())..).unwrap_or_default();
         left -= tail.len();
@@ -73,6 +76,8 @@ fn texts(request: &Request) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::message::Message;
+    use crate::part::Opaque;
+    use crate::tool::Tool;
 
     fn hide(message: &str, prompt: &str) -> String {
         hidden(message, &Request::from(prompt)).unwrap_or_else(|| message.to_owned())
@@ -104,6 +109,17 @@ mod tests {
         let request =
             Request::new([Message::system("Be kind to marmalade-lovers"), Message::user("hello there")]);
         assert_eq!(hidden("refused: marmalade-lovers", &request).unwrap(), "refused: […]");
+    }
+
+    #[test]
+    fn what_is_said_elsewhere_in_a_request_counts_too() {
+        let document = Opaque::new("acme", r#"{"data":"the secret merger with Acme"}"#);
+        let request = Request::new([Message::user("?").part(Part::Opaque(document))])
+            .stop("when marmalade is mentioned")
+            .tool(Tool::new("t", serde_json::Value::Null).description("Buys shares of Quince Ltd."));
+        for told in ["the secret merger", "marmalade is mentioned", "Buys shares of Quince"] {
+            assert_eq!(hidden(&format!("no: {told}"), &request).unwrap(), "no: […]");
+        }
     }
 
     #[test]

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::part::{Opaque, Placed};
 use crate::redact::Redacted;
 use crate::response::{FinishReason, Response};
@@ -38,6 +36,9 @@ pub enum StreamEvent {
     ToolCall(ToolCallDelta),
     /// Something that only the vendor itself can read, whole.
     Opaque(Opaque),
+    /// The model is at work on something that does not show: a thought that its vendor keeps to itself, a tool of the
+    /// vendor's own.
+    Working,
     /// What the provider sent, as it came, ahead of what it was read as; only where
     /// [`Request::keep_raw`](crate::Request::keep_raw) asked for it.
     Raw(String),
@@ -68,9 +69,10 @@ impl StreamEvent {
                 let text = |part: &Option<String>| part.as_ref().map_or(0, String::len);
                 delta.arguments.len() + text(&delta.id) + text(&delta.name)
             }
-            Self::Raw(data) => data.len(),
-            Self::Opaque(part) => size(&part.value),
-            Self::Started(_) | Self::Usage(_) | Self::Finish(_) | Self::Discard => 0,
+            // Small ones cost more than they say.
+            Self::Raw(data) => data.len() + size_of::<String>(),
+            Self::Opaque(part) => part.json.len() + size_of::<Placed>(),
+            Self::Started(_) | Self::Usage(_) | Self::Finish(_) | Self::Working | Self::Discard => 0,
         }
     }
 
@@ -79,9 +81,10 @@ impl StreamEvent {
         self.len() == 0
     }
 
-    /// Whether it shows that the model is at work: a token, or reasoning, or a refusal's words.
+    /// Whether it shows that the model is at work: a token, reasoning, a refusal's words, something that does not show.
     pub fn is_progress(&self) -> bool {
         match self {
+            Self::Working | Self::Opaque(_) => true,
             Self::Reasoning(text) | Self::Refusal(text) => !text.is_empty(),
             _ => self.is_token(),
         }
@@ -100,18 +103,9 @@ impl fmt::Debug for StreamEvent {
             Self::Raw(data) => f.debug_tuple("Raw").field(&Redacted(data)).finish(),
             Self::Usage(usage) => f.debug_tuple("Usage").field(usage).finish(),
             Self::Finish(reason) => f.debug_tuple("Finish").field(reason).finish(),
+            Self::Working => f.write_str("Working"),
             Self::Discard => f.write_str("Discard"),
         }
-    }
-}
-
-/// About how many bytes of text are in it.
-fn size(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(|item| 1 + size(item)).sum(),
-        Value::Object(members) => members.iter().map(|(name, item)| name.len() + size(item)).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
     }
 }
 
@@ -138,11 +132,11 @@ impl ResponseBuilder {
             StreamEvent::Text(text) => response.text.push_str(text),
             StreamEvent::Refusal(text) => response.refusal.get_or_insert_default().push_str(text),
             StreamEvent::ToolCall(delta) => self.absorb_call(delta),
-            StreamEvent::Opaque(part) => response.opaque.push(Placed {
-                after_text: response.text.len(),
-                after_calls: response.tool_calls.len(),
-                part: part.clone(),
-            }),
+            StreamEvent::Opaque(part) => {
+                let (text, calls) = (response.text.len(), response.tool_calls.len());
+                response.opaque.push(Placed::new(text, calls, part.clone()));
+            }
+            StreamEvent::Working => {}
             StreamEvent::Raw(data) => response.raw.push(data.clone()),
             StreamEvent::Discard => *self = Self::default(),
             StreamEvent::Usage(usage) => response.usage.merge(usage),
@@ -190,8 +184,6 @@ fn replace<T: Clone>(slot: &mut Option<T>, later: Option<&T>) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn collect(events: &[StreamEvent]) -> ResponseBuilder {
@@ -227,10 +219,7 @@ mod tests {
             request_id: Some("r".into()),
             structured_output_honored: Some(true),
             opaque: [(0, 0), (2, 0), (5, 1)]
-                .map(|(after_text, after_calls)| {
-                    let part = Opaque::new("acme", json!({"signed": [after_text, true, null, 1]}));
-                    Placed { after_text, after_calls, part }
-                })
+                .map(|(text, calls)| Placed::new(text, calls, Opaque::new("acme", "{}")))
                 .into(),
             raw: vec!["{}".into()],
         };
@@ -262,6 +251,9 @@ mod tests {
             (StreamEvent::Reasoning("a".into()), false, true),
             (StreamEvent::Reasoning(String::new()), false, false),
             (StreamEvent::Refusal("a".into()), false, true),
+            (StreamEvent::Opaque(Opaque::new("acme", "{}")), false, true),
+            (StreamEvent::Working, false, true),
+            (StreamEvent::Raw("{}".into()), false, false),
             (StreamEvent::Started(Started::default()), false, false),
             (StreamEvent::Usage(Usage::default()), false, false),
             (StreamEvent::Finish(FinishReason::Stop), false, false),
@@ -284,8 +276,7 @@ mod tests {
     fn debug_shows_no_answer() {
         let mut response = Response { refusal: Some("marmalade".into()), ..Response::new("marmalade") };
         response.raw.push("marmalade".into());
-        let part = Opaque::new("acme", json!("marmalade"));
-        response.opaque.push(Placed { after_text: 0, after_calls: 0, part });
+        response.opaque.push(Placed::new(0, 0, Opaque::new("acme", "marmalade")));
         let events = response.clone().into_events();
         assert!(!format!("{response:?}{events:?}{:?}", collect(&events)).contains("marmalade"));
     }

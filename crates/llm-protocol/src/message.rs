@@ -98,23 +98,31 @@ impl From<&str> for Message {
     }
 }
 
-/// The answer as a turn of the conversation, to go on from. Its opaque parts stand where they stood in the answer;
-/// reasoning that is not part of them is left out, since vendors take none that they have not signed.
+/// The answer as a turn of the conversation, to go on from. Its opaque parts stand where they stood in the answer.
+/// Reasoning that is not part of them is left out, since vendors take none that they have not signed, and so are the
+/// words of a refusal.
+impl From<Response> for Message {
+    fn from(response: Response) -> Self {
+        let part = |piece| match piece {
+            Piece::Text(text) => Part::Text { text },
+            Piece::Call(call) => Part::ToolCall(call),
+            Piece::Opaque(part) => Part::Opaque(part),
+        };
+        Self::new(Role::Assistant, response.into_pieces().into_iter().map(part).collect())
+    }
+}
+
+/// As by value.
 impl From<&Response> for Message {
     fn from(response: &Response) -> Self {
-        let part = |piece| match piece {
-            Piece::Text(text) => Part::text(text),
-            Piece::Call(call) => Part::ToolCall(call.clone()),
-            Piece::Opaque(part) => Part::Opaque(part.clone()),
-        };
-        Self::new(Role::Assistant, response.pieces().map(part).collect())
+        let Response { text, tool_calls, opaque, .. } = response;
+        let (text, tool_calls, opaque) = (text.clone(), tool_calls.clone(), opaque.clone());
+        Response { text, tool_calls, opaque, ..Response::default() }.into()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::part::{Opaque, Placed};
     use crate::tool::ToolCall;
@@ -125,9 +133,9 @@ mod tests {
 
     #[test]
     fn an_answer_becomes_a_turn_with_everything_in_its_place() {
-        let thought = |name: &str| Opaque::new("acme", json!(name));
+        let thought = |name: &str| Opaque::new("acme", name);
         let placed =
-            |name: &str, after_text, after_calls| Placed { after_text, after_calls, part: thought(name) };
+            |name: &str, after_text, after_calls| Placed::new(after_text, after_calls, thought(name));
         let mut answer = Response::new("Let me look. Done.");
         answer.tool_calls = vec![call("1"), call("2")];
         answer.opaque =
@@ -148,6 +156,7 @@ mod tests {
             ]
         );
         assert_eq!(turn.text(), answer.text);
+        assert_eq!(Message::from(answer), turn);
     }
 
     #[test]

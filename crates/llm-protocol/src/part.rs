@@ -3,11 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use crate::redact::Redacted;
 use crate::tool::ToolCall;
+use serde::{Deserialize, Serialize};
 
 /// A piece of a turn.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -26,7 +24,8 @@ pub enum Part {
     /// Something of one vendor's own that only it can read.
     Opaque(Opaque),
     /// Everything up to here is worth keeping in the vendor's prompt cache. Vendors that cache by themselves are not
-    /// told; it never changes an answer, only what it costs.
+    /// told; it never changes an answer, only what it costs. Where a vendor takes only so many marks (Anthropic: four),
+    /// those of tools and instructions count first, then the latest.
     CacheMark {
         /// For how long.
         ttl: CacheTtl,
@@ -128,30 +127,35 @@ impl fmt::Debug for Image {
 /// A piece of an answer that only its vendor can read: a signed thought, a search result, whatever has no word here.
 ///
 /// In a conversation that goes on, it is sent back to the provider of this name as it came, and to nobody else:
-/// others would refuse it.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+/// others would refuse it. In a turn of the user's it is something for one provider, in that provider's own words.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Opaque {
     /// The [provider](crate::ModelAdapter::provider) that made it.
     pub provider: String,
-    /// What it is, in the provider's own words.
-    pub value: Value,
+    /// What it is, in the provider's own words: a JSON text, kept to the letter.
+    pub json: String,
 }
 
 impl Opaque {
-    /// A piece that this provider made.
-    pub fn new(provider: impl Into<String>, value: Value) -> Self {
-        Self { provider: provider.into(), value }
+    /// A piece that this provider made, as JSON text.
+    pub fn new(provider: impl Into<String>, json: impl Into<String>) -> Self {
+        Self { provider: provider.into(), json: json.into() }
     }
 }
 
 impl fmt::Debug for Opaque {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opaque").field("provider", &self.provider).finish_non_exhaustive()
+        f.debug_struct("Opaque")
+            .field("provider", &self.provider)
+            .field("json", &Redacted(&self.json))
+            .finish()
     }
 }
 
 /// An opaque piece, and where it stands in its answer: vendors want their own turns back in order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Placed {
     /// How many bytes of the answer's text come before it.
     pub after_text: usize,
@@ -161,16 +165,24 @@ pub struct Placed {
     pub part: Opaque,
 }
 
+impl Placed {
+    /// A piece with this much of the answer before it.
+    pub fn new(after_text: usize, after_calls: usize, part: Opaque) -> Self {
+        Self { after_text, after_calls, part }
+    }
+}
+
 /// How long the vendor shall keep a marked prompt in its cache, counted from its last use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CacheTtl {
-    /// The vendor's usual time, five minutes with those that let one choose.
+    /// Five minutes: the usual time.
     #[default]
-    Usual,
-    /// An hour, at a higher price for writing.
-    Hour,
+    FiveMinutes,
+    /// An hour, at a higher price for writing. Vendors want what is kept longer ahead of what is kept shorter: behind a
+    /// mark for five minutes it counts as one for five minutes.
+    OneHour,
 }
 
 /// Bytes as base64, the way JSON formats carry them.
@@ -211,10 +223,10 @@ mod tests {
                 json!({"type": "image", "source": "bytes", "media_type": "image/png", "data": "AGNhdA=="}),
             ),
             (
-                Part::Opaque(Opaque::new("acme", json!({"signed": [1]}))),
-                json!({"type": "opaque", "provider": "acme", "value": {"signed": [1]}}),
+                Part::Opaque(Opaque::new("acme", r#"{"signed": 1.50}"#)),
+                json!({"type": "opaque", "provider": "acme", "json": r#"{"signed": 1.50}"#}),
             ),
-            (Part::CacheMark { ttl: CacheTtl::Hour }, json!({"type": "cache_mark", "ttl": "hour"})),
+            (Part::CacheMark { ttl: CacheTtl::OneHour }, json!({"type": "cache_mark", "ttl": "one_hour"})),
         ] {
             assert_eq!(serde_json::to_value(&part).unwrap(), written);
             assert_eq!(serde_json::from_value::<Part>(written).unwrap(), part);
@@ -228,7 +240,7 @@ mod tests {
         let parts = [
             Part::Image(Image::url("https://marmalade.example/?sig=marmalade")),
             Part::Image(Image::bytes("image/png", *b"marmalade")),
-            Part::Opaque(Opaque::new("acme", json!("marmalade"))),
+            Part::Opaque(Opaque::new("acme", "\"marmalade\"")),
         ];
         let shown = format!("{parts:?}{parts:#?}");
         assert!(!shown.contains("marmalade") && shown.contains("acme"), "{shown}");

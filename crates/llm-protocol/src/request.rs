@@ -26,13 +26,19 @@ pub enum ResponseFormat {
         /// The JSON Schema.
         schema: Value,
         /// Whether the vendor shall hold the model to it to the letter. Some vendors always do; others take only
-        /// schemas of a certain form then.
+        /// schemas of a certain form then. True where JSON leaves it out.
+        #[serde(default = "yes")]
         strict: bool,
     },
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl ResponseFormat {
-    /// JSON that follows this schema to the letter.
+    /// JSON that follows this schema to the letter. Some models write the members of an object in the schema's order; it
+    /// is kept where the feature `preserve_order` of `serde_json` is on, and alphabetical otherwise.
     pub fn json_schema(name: impl Into<String>, schema: Value) -> Self {
         Self::JsonSchema { name: name.into(), schema, strict: true }
     }
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn conversations_can_be_kept_as_json() {
         let request = Request::new([Message::user("hi"), Message::tool("id", "t", "42")])
-            .tool(Tool::new("t", Value::Null).strict(true).cached(CacheTtl::Hour))
+            .tool(Tool::new("t", Value::Null).strict(true).cached(CacheTtl::OneHour))
             .parallel_tool_calls(false)
             .response_format(ResponseFormat::json_schema("n", Value::Null))
             .tool_choice(ToolChoice::Named("t".into()));

@@ -79,27 +79,26 @@ impl Response {
     }
 
     /// Text, calls and opaque parts, each opaque part in its place.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
-        let (mut text, mut calls) = (self.text.as_str(), self.tool_calls.as_slice());
-        // A place that is no place in this answer is at its end.
-        let mut until = move |after_text: usize, after_calls: usize| {
-            let said = self.text.len() - text.len();
-            let (before, rest) = text.split_at_checked(after_text.saturating_sub(said)).unwrap_or((text, ""));
+    pub(crate) fn into_pieces(self) -> Vec<Piece> {
+        let mut pieces = Vec::with_capacity(1 + self.tool_calls.len() + 2 * self.opaque.len());
+        let (mut text, mut calls) = (self.text, self.tool_calls.into_iter());
+        let (mut said, mut called) = (0, 0);
+        for placed in self.opaque {
+            // A place that is no place in this answer is at its end.
+            let ahead = placed.after_text.saturating_sub(said);
+            let ahead = if text.is_char_boundary(ahead) { ahead } else { text.len() };
+            let rest = text.split_off(ahead);
+            said += ahead;
+            pieces.extend((!text.is_empty()).then_some(Piece::Text(text)));
             text = rest;
-            let called = self.tool_calls.len() - calls.len();
-            let (made, to_come) =
-                calls.split_at_checked(after_calls.saturating_sub(called)).unwrap_or((calls, &[]));
-            calls = to_come;
-            let text = (!before.is_empty()).then_some(Piece::Text(before));
-            text.into_iter().chain(made.iter().map(Piece::Call))
-        };
-        let ends = self.opaque.iter().map(Some).chain([None]);
-        ends.flat_map(move |placed| match placed {
-            Some(placed) => {
-                until(placed.after_text, placed.after_calls).chain(Some(Piece::Opaque(&placed.part)))
-            }
-            None => until(usize::MAX, usize::MAX).chain(None),
-        })
+            let ahead = placed.after_calls.saturating_sub(called);
+            called += ahead;
+            pieces.extend(calls.by_ref().take(ahead).map(Piece::Call));
+            pieces.push(Piece::Opaque(placed.part));
+        }
+        pieces.extend((!text.is_empty()).then_some(Piece::Text(text)));
+        pieces.extend(calls.map(Piece::Call));
+        pieces
     }
 
     /// The events of a stream that would have given this answer.
@@ -114,10 +113,10 @@ impl Response {
         events.extend(self.reasoning.take().map(StreamEvent::Reasoning));
         events.extend(self.refusal.take().map(StreamEvent::Refusal));
         let mut index = 0;
-        events.extend(self.pieces().map(|piece| match piece {
-            Piece::Text(text) => StreamEvent::Text(text.to_owned()),
-            Piece::Call(call) => {
-                let ToolCall { id, name, arguments } = call.clone();
+        let (usage, finish_reason) = (self.usage, self.finish_reason);
+        events.extend(self.into_pieces().into_iter().map(|piece| match piece {
+            Piece::Text(text) => StreamEvent::Text(text),
+            Piece::Call(ToolCall { id, name, arguments }) => {
                 index += 1;
                 StreamEvent::ToolCall(ToolCallDelta {
                     index: index - 1,
@@ -126,19 +125,19 @@ impl Response {
                     arguments,
                 })
             }
-            Piece::Opaque(part) => StreamEvent::Opaque(part.clone()),
+            Piece::Opaque(part) => StreamEvent::Opaque(part),
         }));
-        events.push(StreamEvent::Usage(self.usage));
-        events.push(StreamEvent::Finish(self.finish_reason));
+        events.push(StreamEvent::Usage(usage));
+        events.push(StreamEvent::Finish(finish_reason));
         events
     }
 }
 
 /// A piece of an answer, in its place.
-pub(crate) enum Piece<'a> {
-    Text(&'a str),
-    Call(&'a ToolCall),
-    Opaque(&'a Opaque),
+pub(crate) enum Piece {
+    Text(String),
+    Call(ToolCall),
+    Opaque(Opaque),
 }
 
 impl fmt::Debug for Response {

@@ -5,7 +5,7 @@ mod own;
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 
-use llm_protocol::{FinishReason, Placed, Response, Started, StreamEvent, ToolCallDelta};
+use llm_protocol::{FinishReason, Opaque, Placed, Response, Started, StreamEvent, ToolCallDelta};
 
 use self::own::Own;
 
@@ -13,7 +13,7 @@ use super::classify;
 use super::wire::{self, Counts, Event, Message, Piece, REFUSAL, Said};
 use crate::call_ids::CallIds;
 use crate::failure::Failure;
-use crate::opaque::Opaques;
+use crate::opaque::Left;
 use crate::sse;
 use crate::vendor::{Decode, Flow};
 use crate::wire::{MAX_CALLS, explanation, mended, read, text, unreadable};
@@ -43,7 +43,8 @@ pub(super) struct Decoder {
     first_inputs: BTreeMap<u64, String>,
     /// The vendor's own blocks that are not at their end.
     own: BTreeMap<u64, Own>,
-    opaques: Opaques,
+    provider: String,
+    left: Left,
 }
 
 impl Decode for Decoder {
@@ -81,7 +82,8 @@ impl Decoder {
             ids: CallIds::default(),
             first_inputs: BTreeMap::new(),
             own: BTreeMap::new(),
-            opaques: Opaques::new(provider),
+            provider: provider.to_owned(),
+            left: Left::default(),
         }
     }
 
@@ -127,7 +129,11 @@ impl Decoder {
             if self.own.len() >= MAX_CALLS {
                 return Err(Failure::protocol(format!("the answer has more than {MAX_CALLS} open blocks")));
             }
-            self.own.insert(block, Own::begin(piece.json, &mut self.opaques)?);
+            self.own.insert(block, Own::begin(piece.json, &mut self.left)?);
+            // That a thought begins says no more than that an answer does.
+            if !piece.is_thinking() {
+                out.push_back(StreamEvent::Working);
+            }
         }
         match piece.said() {
             Said::Text(text) => say(text, StreamEvent::Text, out),
@@ -160,9 +166,12 @@ impl Decoder {
         let json = piece.json;
         let said = piece.said();
         match (self.own.get_mut(&block), &said) {
-            (Some(own), Said::Input(input)) => own.input(input),
-            (Some(own), _) => own.delta(json, &mut self.opaques)?,
-            (None, _) => {}
+            (Some(own), Said::Input(input)) => {
+                own.input(input);
+                out.push_back(StreamEvent::Working);
+            }
+            (Some(own), _) if json.starts_with('{') => own.delta(json, &mut self.left)?,
+            _ => {}
         }
         match said {
             Said::Text(text) => say(text, StreamEvent::Text, out),
@@ -182,7 +191,7 @@ impl Decoder {
             self.call(block, ToolCallDelta { arguments, ..ToolCallDelta::default() }, out);
         }
         if let Some(own) = self.own.remove(&block) {
-            out.extend(own.end(&mut self.opaques)?.map(StreamEvent::Opaque));
+            out.extend(own.end(&self.provider, &mut self.left)?.map(StreamEvent::Opaque));
         }
         Ok(())
     }
@@ -245,11 +254,9 @@ pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
     for (place, call) in response.tool_calls.iter_mut().enumerate() {
         call.id = ids.claim_or_make(mem::take(&mut call.id), place);
     }
-    let mut opaques = Opaques::new(provider);
-    for (after_text, after_calls, json) in content.own {
-        let part = own::whole(json, &mut opaques)?;
-        response.opaque.extend(part.map(|part| Placed { after_text, after_calls, part }));
-    }
+    let own = content.own.into_iter();
+    let own = own.map(|(text, calls, json)| Placed::new(text, calls, Opaque::new(provider, json)));
+    response.opaque = own.collect();
     response.refusal = (stop_reason == Some(REFUSAL)).then(String::new);
     response.finish_reason = stop_reason.map(wire::finish_reason).unwrap_or_default();
     response.usage = message.usage.to_usage();

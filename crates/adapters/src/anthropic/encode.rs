@@ -25,9 +25,21 @@ pub(super) fn body(target: &Target<'_>, request: &Request, stream: bool) -> Resu
     }
     let conversation = Conversation::new(request, target.provider)?;
     let extra = encode::extra(request, target.provider, &RESERVED)?;
-    let structured_output_honored = encode::honored(request, extra, "output_config");
+    if conversation.is_thoughtless && thinks(extra) {
+        return Err(Error::unsupported("thinking after tool calls that came without a thought"));
+    }
+    let replaced = extra.is_some_and(|extra| extra.contains_key("output_config"));
+    let replaced = replaced && tools::further(extra).is_none();
+    let structured_output_honored = encode::honored(request, replaced);
     let body = encode::bytes(&Body { target, request, stream, conversation, extra })?;
     Ok(Encoded { body, structured_output_honored })
+}
+
+/// Whether the user's own parameters switch thinking on. The vendor then wants the turn that its latest results belong to
+/// to begin with a thought of its own, which a call of another vendor's does not have.
+fn thinks(extra: Option<&Map<String, Value>>) -> bool {
+    let thinking = extra.and_then(|extra| extra.get("thinking")?.get("type")?.as_str());
+    thinking == Some("enabled")
 }
 
 struct Body<'a> {
@@ -49,9 +61,17 @@ impl Serialize for Body<'_> {
         fields.field("messages", &self.conversation.turns)?;
         fields.optional("temperature", request.temperature)?;
         fields.optional("stop_sequences", (!request.stop.is_empty()).then_some(&request.stop))?;
-        fields.optional("output_config", request.response_format.as_ref().and_then(tools::output_config))?;
+        let format = request.response_format.as_ref();
+        match format.and_then(|format| tools::output_config(format, self.extra)) {
+            Some(config) if tools::further(self.extra).is_some() => {
+                fields.merged("output_config", &config)?;
+            }
+            config => fields.optional("output_config", config)?,
+        }
         if !request.tools.is_empty() {
-            fields.field("tools", &request.tools.iter().map(Offered::from).collect::<Vec<_>>())?;
+            let marks = self.conversation.tool_marks.iter().copied();
+            let offered = request.tools.iter().zip(marks).map(|(tool, mark)| Offered::new(tool, mark));
+            fields.field("tools", &offered.collect::<Vec<_>>())?;
             fields.optional("tool_choice", tools::choice(request))?;
         }
         if self.stream {

@@ -101,7 +101,7 @@ impl<'de: 'a, 'a> Patient<'de> for Blocks<'a> {
     fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
         let Some(json) = list.next_element::<&RawValue>()? else { return Ok(false) };
         let piece = Piece::of(json)?;
-        let own = piece.is_own();
+        let own = piece.is_own() && piece.is_wanted_back();
         if own && self.own.len() >= MAX_CALLS {
             return Err(A::Error::custom("too many blocks"));
         }
@@ -134,6 +134,7 @@ pub(super) struct Piece<'a> {
     text: Text,
     thinking: String,
     partial_json: String,
+    signature: Word<'a>,
     id: String,
     name: String,
     input: Option<&'a RawValue>,
@@ -152,6 +153,7 @@ impl<'de: 'a, 'a> Patient<'de> for Piece<'a> {
             "text" => self.text = value(object)?,
             "thinking" => self.thinking = value(object)?,
             "partial_json" => self.partial_json = value(object)?,
+            "signature" => self.signature = value(object)?,
             "id" => self.id = value(object)?,
             "name" => self.name = value(object)?,
             "input" => self.input = Some(object.next_value()?),
@@ -207,6 +209,15 @@ impl<'a> Piece<'a> {
     /// Whether it is a block that only the vendor can read, and may want back.
     pub(super) fn is_own(&self) -> bool {
         self.is_object && !matches!(&*self.kind.text, "" | "text" | "tool_use")
+    }
+
+    /// A thought that nobody has signed is not taken back by anyone.
+    fn is_wanted_back(&self) -> bool {
+        !self.is_thinking() || !self.signature.text.is_empty()
+    }
+
+    pub(super) fn is_thinking(&self) -> bool {
+        self.kind.text == "thinking"
     }
 
     pub(super) fn said(self) -> Said {

@@ -221,11 +221,8 @@ impl Draft {
     }
 
     fn keep(&mut self, block: &Value) {
-        self.response.opaque.push(Placed {
-            after_text: self.response.text.len(),
-            after_calls: self.response.tool_calls.len(),
-            part: Opaque::new("acme", block.clone()),
-        });
+        let (text, calls) = (self.response.text.len(), self.response.tool_calls.len());
+        self.response.opaque.push(Placed::new(text, calls, Opaque::new("acme", block.to_string())));
     }
 }
 

@@ -91,8 +91,8 @@ pub(super) fn meant(source: &mut Source<'_>) -> Meant {
     response.reasoning = some(&thought);
     response.refusal = some(&refusal);
     if !own.is_empty() {
-        let part = Opaque::new("acme", own.into());
-        response.opaque.push(Placed { after_text: text.len(), after_calls: calls.len(), part });
+        let part = Opaque::new("acme", serde_json::Value::from(own).to_string());
+        response.opaque.push(Placed::new(text.len(), calls.len(), part));
     }
     let whole = whole(model, &message, style, &calls, word, counts.as_ref());
     response.text = text;

@@ -48,7 +48,12 @@ fn encoded<C: Codec>(codec: &C, provider: &str, made: &Made, stream: bool) -> Op
         }
         Err(error) => {
             assert!(matches!(error.kind(), ErrorKind::BadRequest | ErrorKind::Unsupported), "{error:?}");
-            assert!(made.is_odd, "{provider} refuses a conversation that is in order: {error:?}");
+            // Not everybody lets the user speak right after a tool.
+            let interrupted = provider == "mistral" && error.kind() == ErrorKind::Unsupported;
+            assert!(
+                made.is_odd || interrupted,
+                "{provider} refuses a conversation that is in order: {error:?}"
+            );
             None
         }
     }
@@ -69,9 +74,19 @@ fn complete(body: &Value, request: &Request, provider: &str) {
                     );
                 }
                 Part::Opaque(own) => {
-                    let marks = json::texts(&own.value);
+                    let value = serde_json::from_str(&own.json).expect("it is JSON");
+                    let marks = json::texts(&value);
                     let mark = marks.iter().find(|text| text.starts_with("<<")).unwrap();
                     let is_there = texts.contains(mark);
+                    // Thoughts alone are no message with OpenAI's format.
+                    let says = message.content.iter().any(|part| match part {
+                        Part::Text { text } => !text.trim().is_empty(),
+                        part => matches!(part, Part::ToolCall(_) | Part::Image(_)),
+                    });
+                    let may_go = message.role == Role::Assistant && provider != "anthropic" && !says;
+                    if may_go && !is_there {
+                        continue;
+                    }
                     assert_eq!(is_there, own.provider == provider, "{mark} of {}: {body}", own.provider);
                 }
                 Part::ToolCall(call) => {

@@ -96,7 +96,16 @@ fn broken_by_an_error<C: Codec>(
 
 /// Compares an answer with what was meant, and says where they differ: answers do not show themselves.
 pub(super) fn same(read: &Response, meant: &Response, body: &[u8]) {
-    let [read, meant] = [read, meant].map(|answer| serde_json::to_value(answer).unwrap());
+    let [read, meant] = [read, meant].map(|answer| {
+        let mut value = serde_json::to_value(answer).unwrap();
+        // The same JSON can be spelt in more than one way.
+        for placed in value.get_mut("opaque").and_then(serde_json::Value::as_array_mut).into_iter().flatten()
+        {
+            let json = placed["part"]["json"].as_str().unwrap();
+            placed["part"]["json"] = serde_json::from_str(json).unwrap();
+        }
+        value
+    });
     assert_eq!(read, meant, "{}", String::from_utf8_lossy(body));
 }
 
@@ -106,8 +115,8 @@ fn survive<C: Codec>(codec: &C, body: &[u8], marker: &[u8], limit: usize, seed: 
     let shown = String::from_utf8_lossy(body);
     assert_eq!(read_in(codec, &body.chunks(1).collect::<Vec<_>>(), limit, false), read, "{shown}");
     let mut raw = read_in(codec, &split(body, seed), limit, true);
-    let sent = raw.events.iter().filter(|event| matches!(event, StreamEvent::Raw(_)));
-    assert!(sent.map(StreamEvent::len).sum::<usize>() <= body.len(), "{shown}");
+    let sent = raw.events.iter().map(|event| if let StreamEvent::Raw(data) = event { data.len() } else { 0 });
+    assert!(sent.sum::<usize>() <= body.len(), "{shown}");
     raw.events.retain(|event| !matches!(event, StreamEvent::Raw(_)));
     assert_eq!(raw, read, "{shown}");
     rules(&read, body, marker);

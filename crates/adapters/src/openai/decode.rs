@@ -10,8 +10,8 @@ use llm_protocol::{Placed, Response, Started, StreamEvent, ToolCall};
 use serde_json::value::RawValue;
 use thoughts::Thoughts;
 
-use super::classify;
 use super::wire::{Answer, Choice, Counts, Turn};
+use super::{Dialect, classify};
 use crate::call_ids::CallIds;
 use crate::failure::Failure;
 use crate::sse::Event;
@@ -69,12 +69,12 @@ impl Decode for Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(provider: &str) -> Self {
+    pub(super) fn new(provider: &str, dialect: Dialect) -> Self {
         Self {
             model: None,
             finished: false,
             calls: Calls::default(),
-            thoughts: Thoughts::new(provider),
+            thoughts: Thoughts::new(provider, dialect),
             counts: Counts::default(),
         }
     }
@@ -107,17 +107,27 @@ impl Decoder {
     }
 
     fn delta(&mut self, mut delta: Turn<'_>, out: &mut VecDeque<StreamEvent>) -> Result<(), Failure> {
+        let calls = delta.take_calls();
+        self.thoughts.content(delta.reasoning_content());
+        let details = delta.reasoning_details.take();
+        if let Some(details) = details {
+            self.thoughts.details(details.get())?;
+        }
+        let reasoning = delta.take_reasoning();
+        // It thinks, if not aloud.
+        if reasoning.is_empty() && details.is_some() {
+            out.push_back(StreamEvent::Working);
+        }
         let mut say = |text: String, event: fn(String) -> StreamEvent| {
             if !text.is_empty() {
                 out.push_back(event(text));
             }
         };
-        let calls = delta.take_calls();
-        think(&mut self.thoughts, &delta)?;
-        say(delta.take_reasoning(), StreamEvent::Reasoning);
+        say(reasoning, StreamEvent::Reasoning);
         say(delta.content.said, StreamEvent::Text);
         say(delta.refusal.said, StreamEvent::Refusal);
         for call in calls {
+            self.thoughts.call(&call)?;
             out.extend(self.calls.delta(call)?.map(StreamEvent::ToolCall));
         }
         Ok(())
@@ -144,11 +154,6 @@ impl Decoder {
     }
 }
 
-fn think(thoughts: &mut Thoughts, turn: &Turn<'_>) -> Result<(), Failure> {
-    thoughts.content(turn.reasoning_content());
-    turn.reasoning_details.map_or(Ok(()), |details| thoughts.details(details.get()))
-}
-
 fn failure(error: &RawValue) -> Failure {
     classify::in_answer(&wire::explanation(error.get()))
 }
@@ -158,7 +163,7 @@ fn odd(what: &str) -> Failure {
 }
 
 /// Reads an answer that came whole. An error in it is one, and an answer without a choice is none.
-pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
+pub(super) fn whole(provider: &str, dialect: Dialect, body: &[u8]) -> Result<Response, Failure> {
     let json = wire::text(body)?;
     let answer = wire::read::<Answer<'_>>(&json).map_err(|error| wire::unreadable(&json, &error))?;
     let choice = answer.choices.first.as_ref();
@@ -179,28 +184,18 @@ pub(super) fn whole(provider: &str, body: &[u8]) -> Result<Response, Failure> {
     if !turn.is_object {
         return Err(Failure::protocol("the answer holds no message"));
     }
+    let mut thoughts = Thoughts::new(provider, dialect);
+    thoughts.content(turn.reasoning_content());
     // What has no name is no call, and would make an empty answer a success.
-    let calls = turn.take_calls().into_iter().filter(|call| !call.function.name.is_empty());
-    let mut ids = CallIds::default();
-    response.tool_calls = calls
-        .map(|call| ToolCall { arguments: call.function.arguments(), name: call.function.name, id: call.id })
-        .collect();
-    // Those that have one first, as in a stream: there it is only known at the end who has none.
-    let without: Vec<_> = response.tool_calls.iter().map(|call| !ids.claim(&call.id)).collect();
-    for (place, call) in response.tool_calls.iter_mut().enumerate() {
-        if without.get(place) == Some(&true) {
-            call.id = ids.make(place);
-        }
+    for call in turn.take_calls().into_iter().filter(|call| !call.function.name.is_empty()) {
+        thoughts.call(&call)?;
+        let arguments = call.function.arguments();
+        response.tool_calls.push(ToolCall { arguments, name: call.function.name, id: call.id });
     }
-    let mut thoughts = Thoughts::new(provider);
-    think(&mut thoughts, &turn)?;
-    let part = thoughts.end(!response.tool_calls.is_empty());
+    CallIds::default().complete(&mut response.tool_calls);
     let after_calls = response.tool_calls.len();
-    response.opaque.extend(part.map(|part| Placed {
-        after_text: turn.content.said.len(),
-        after_calls,
-        part,
-    }));
+    let part = thoughts.whole(turn.reasoning_details, after_calls > 0);
+    response.opaque.extend(part.map(|part| Placed::new(turn.content.said.len(), after_calls, part)));
     response.reasoning = Some(turn.take_reasoning()).filter(|text| !text.is_empty());
     response.text = turn.content.said;
     response.refusal = Some(turn.refusal.said).filter(|text| !text.is_empty());

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use self::messages::Messages;
 use self::tools::Offered;
-use super::{OpenAi, TokenLimitField};
+use super::{Dialect, OpenAi, TokenLimitField};
 use crate::encode::{self, Fields};
-use crate::vendor::{Codec, Encoded, Target};
+use crate::vendor::{Encoded, Target};
 
 /// What the user's own parameters cannot replace.
 const RESERVED: [&str; 3] = ["model", "messages", "stream"];
@@ -23,19 +23,26 @@ pub(super) fn body(
     stream: bool,
 ) -> Result<Encoded, Error> {
     encode::check(request)?;
-    let messages = Messages::new(request, target.provider, vendor.cache_marks)?;
+    let dialect = vendor.dialect(target.provider);
+    let cache_marks = vendor.cache_marks.unwrap_or(dialect == Dialect::OpenRouter);
+    let messages = Messages::new(request, target.provider, dialect, cache_marks)?;
     let extra = encode::extra(request, target.provider, &RESERVED)?;
     let choices = extra.and_then(|extra| extra.get("n")?.as_f64());
     if choices.is_some_and(|choices| choices > 1.0) {
         return Err(encode::bad_request("the extra parameter n is over 1: there is one answer a call"));
     }
-    let structured_output_honored = encode::honored(request, extra, "response_format");
-    let body = encode::bytes(&Body { vendor, target, request, stream, messages, extra })?;
+    let structured_output_honored = encode::honored(request, has(extra, "response_format"));
+    let body = encode::bytes(&Body { vendor, dialect, target, request, stream, messages, extra })?;
     Ok(Encoded { body, structured_output_honored })
+}
+
+fn has(extra: Option<&Map<String, Value>>, name: &str) -> bool {
+    extra.is_some_and(|extra| extra.contains_key(name))
 }
 
 struct Body<'a> {
     vendor: &'a OpenAi,
+    dialect: Dialect,
     target: &'a Target<'a>,
     request: &'a Request,
     stream: bool,
@@ -50,10 +57,9 @@ struct StreamOptions {
 
 impl Body<'_> {
     fn token_limit_field(&self) -> &'static str {
-        let own = self.target.provider == OpenAi::PROVIDER;
         match self.vendor.token_limit_field {
             Some(TokenLimitField::MaxCompletionTokens) => "max_completion_tokens",
-            None if own => "max_completion_tokens",
+            None if self.dialect == Dialect::OpenAi => "max_completion_tokens",
             Some(TokenLimitField::MaxTokens) | None => "max_tokens",
         }
     }
@@ -69,7 +75,8 @@ impl Serialize for Body<'_> {
         let max_tokens = request.max_tokens.or(self.target.max_output_tokens);
         fields.optional(self.token_limit_field(), max_tokens)?;
         fields.optional("stop", (!request.stop.is_empty()).then_some(&request.stop))?;
-        fields.optional("seed", request.seed)?;
+        let seed = if self.dialect == Dialect::Mistral { "random_seed" } else { "seed" };
+        fields.optional(seed, request.seed)?;
         fields.optional("response_format", request.response_format.as_ref().and_then(tools::format))?;
         if !request.tools.is_empty() {
             fields.field("tools", &request.tools.iter().map(Offered::from).collect::<Vec<_>>())?;
@@ -79,7 +86,8 @@ impl Serialize for Body<'_> {
         }
         if self.stream {
             fields.field("stream", &true)?;
-            let include_usage = self.vendor.include_usage;
+            // Mistral counts unasked, and refuses to be asked.
+            let include_usage = self.vendor.include_usage.unwrap_or(self.dialect != Dialect::Mistral);
             fields.optional("stream_options", include_usage.then_some(StreamOptions { include_usage }))?;
         }
         fields.end()

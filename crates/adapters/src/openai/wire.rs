@@ -230,6 +230,8 @@ pub(super) struct Call<'a> {
     pub(super) index: Count,
     pub(super) id: String,
     pub(super) function: Function<'a>,
+    /// Google's: a signature, among others.
+    pub(super) extra_content: Option<&'a RawValue>,
 }
 
 impl<'de: 'a, 'a> Patient<'de> for Call<'a> {
@@ -238,6 +240,7 @@ impl<'de: 'a, 'a> Patient<'de> for Call<'a> {
             "index" => self.index = value(object)?,
             "id" => self.id = value(object)?,
             "function" => self.function = value(object)?,
+            "extra_content" => self.extra_content = Some(object.next_value()?),
             _ => skip(object)?,
         }
         Ok(())

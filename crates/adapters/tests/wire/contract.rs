@@ -44,6 +44,10 @@ impl Provider for Watched {
         self.0.received(MODEL)
     }
 
+    fn last_request(&self) -> Option<String> {
+        self.0.requests(MODEL).last().map(|request| request.body.to_string())
+    }
+
     fn open(&self) -> usize {
         self.0.open_requests()
     }

@@ -64,6 +64,30 @@ async fn every_request_has_the_credential_of_its_time() {
 }
 
 #[tokio::test]
+async fn a_refusal_in_a_success_is_one_too() {
+    let provider = Simulator::start().await.unwrap();
+    provider.otherwise(Behaviour::error_body(401));
+    for at in 0..2 {
+        let vault = Arc::new(Vault::default());
+        let model = &models(&provider, &vault)[at];
+        assert_eq!(generate(model).await.unwrap_err().kind(), ErrorKind::Authentication);
+        assert_eq!(vault.turn.load(Ordering::Relaxed), 1);
+        assert_eq!(stream(model).await.1.unwrap_err().kind(), ErrorKind::Authentication);
+        assert_eq!(vault.turn.load(Ordering::Relaxed), 2);
+    }
+    provider.otherwise(Behaviour::answer("Half").error_after(1, 401));
+    for at in 0..2 {
+        let vault = Arc::new(Vault::default());
+        assert!(stream(&models(&provider, &vault)[at]).await.1.is_err());
+        assert_eq!(vault.turn.load(Ordering::Relaxed), 1, "in the midst of a stream");
+    }
+    provider.otherwise(Behaviour::status(403));
+    let vault = Arc::new(Vault::default());
+    assert!(generate(&models(&provider, &vault)[1]).await.is_err());
+    assert_eq!(vault.turn.load(Ordering::Relaxed), 0, "what is not allowed is no matter of the key");
+}
+
+#[tokio::test]
 async fn errors_hold_no_credential_that_was_lent() {
     let provider = Simulator::start().await.unwrap();
     let told = format!("what are {}?", KEYS.join(", "));

@@ -2,26 +2,24 @@
 //! kept as they are, since it wants them back.
 
 use llm_protocol::Opaque;
-use serde_json::{Map, Value};
 
 use crate::failure::Failure;
-use crate::opaque::Opaques;
+use crate::opaque::{self, Growing, Left, Members};
 
 /// A block while it streams in: what it began with, and what has come to it.
+#[derive(Default)]
 pub(super) struct Own {
-    block: Map<String, Value>,
+    block: Growing,
     /// Pieces of the JSON of its `input`.
     input: String,
 }
 
 impl Own {
-    /// The block that begins with this JSON, which is an object.
-    pub(super) fn begin(json: &str, opaques: &mut Opaques) -> Result<Self, Failure> {
-        let block = match opaques.value(json)? {
-            Some(Value::Object(block)) => block,
-            _ => Map::new(),
-        };
-        Ok(Self { block, input: String::new() })
+    /// The block that begins with this JSON.
+    pub(super) fn begin(json: &str, left: &mut Left) -> Result<Self, Failure> {
+        let mut own = Self::default();
+        own.block.grow(members(json)?, |_| false, left)?;
+        Ok(own)
     }
 
     pub(super) fn input(&mut self, piece: &str) {
@@ -30,42 +28,28 @@ impl Own {
 
     /// Takes in a delta of this JSON. Every text in it is the next piece of the text under the same name; its type says
     /// only what it is.
-    pub(super) fn delta(&mut self, json: &str, opaques: &mut Opaques) -> Result<(), Failure> {
-        let Some(Value::Object(delta)) = opaques.value(json)? else { return Ok(()) };
-        for (name, piece) in delta.into_iter().filter(|(name, _)| name != "type") {
-            match (self.block.get_mut(&name), piece) {
-                (Some(Value::String(text)), Value::String(piece)) => text.push_str(&piece),
-                (None | Some(Value::Null), piece) => {
-                    self.block.insert(name, piece);
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    pub(super) fn delta(&mut self, json: &str, left: &mut Left) -> Result<(), Failure> {
+        let Members(mut members) = members(json)?;
+        members.retain(|(name, _)| name != "type");
+        self.block.grow(Members(members), |_| true, left)
     }
 
     /// The block, complete.
-    pub(super) fn end(mut self, opaques: &mut Opaques) -> Result<Option<Opaque>, Failure> {
-        if !self.input.is_empty()
-            && let Some(input) = opaques.value(&self.input)?
-        {
-            self.block.insert("input".to_owned(), input);
+    pub(super) fn end(mut self, provider: &str, left: &mut Left) -> Result<Option<Opaque>, Failure> {
+        // What breaks off is no JSON, and the block is as it began.
+        if serde_json::from_str::<serde::de::IgnoredAny>(&self.input).is_ok() {
+            self.block.set("input", &self.input, left)?;
         }
-        Ok(is_wanted_back(&self.block).then(|| opaques.part(Value::Object(self.block))))
+        let wanted = match self.block.text("type").unwrap_or_default() {
+            "" => false,
+            // A thought that nobody has signed is not taken back by anyone.
+            "thinking" => self.block.text("signature").is_some_and(|signature| !signature.is_empty()),
+            _ => true,
+        };
+        Ok(wanted.then(|| opaque::part(provider, &self.block)).flatten())
     }
 }
 
-/// A thought that nobody has signed is not taken back by anyone.
-fn is_wanted_back(block: &Map<String, Value>) -> bool {
-    let text = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default();
-    match text("type") {
-        "" => false,
-        "thinking" => !text("signature").is_empty(),
-        _ => true,
-    }
-}
-
-/// The block with this JSON, of an answer that came whole.
-pub(super) fn whole(json: &str, opaques: &mut Opaques) -> Result<Option<Opaque>, Failure> {
-    Own::begin(json, opaques)?.end(opaques)
+fn members(json: &str) -> Result<Members<'_>, Failure> {
+    Members::read(json).ok_or_else(opaque::too_large)
 }

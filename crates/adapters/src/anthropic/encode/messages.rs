@@ -5,35 +5,49 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use llm_protocol::{Error, Image, Part, Request, Role};
+use llm_protocol::{CacheTtl, Error, Image, Request, Role};
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::encode::CacheControl;
-use crate::history::{self, Ids, Piece};
+use crate::history::{self, History, Ids, Piece, Rules, What};
 
-const IDS: Ids =
-    Ids { shortest: 1, longest: 64, takes: |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-') };
+const RULES: Rules = Rules {
+    ids: Ids {
+        shortest: 1,
+        longest: 64,
+        takes: |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'),
+        once: true,
+    },
+    longest_name: 64,
+    // What is the vendor's own takes none: thoughts, among others.
+    marks: Some(|what| !matches!(what, What::Own(_) | What::Break)),
+};
 
 /// A conversation as it is written.
 pub(super) struct Conversation<'a> {
     pub(super) system: Option<System<'a>>,
     pub(super) turns: Vec<Turn<'a>>,
+    /// Of the tools, in their order.
+    pub(super) tool_marks: Vec<Option<CacheTtl>>,
+    /// Whether the calls that the latest results are of came without a thought.
+    pub(super) is_thoughtless: bool,
 }
 
 impl<'a> Conversation<'a> {
     pub(super) fn new(request: &'a Request, provider: &'a str) -> Result<Self, Error> {
+        let history = History::new(request, provider, RULES)?;
+        let is_thoughtless = is_thoughtless(&history.turns);
         let mut system = Vec::new();
         let mut turns: Vec<Turn<'a>> = Vec::new();
-        for turn in history::turns(request, provider, &IDS)? {
-            let role = match turn.role() {
+        for turn in history.turns {
+            let role = match turn.role {
                 // Moved to the front they would speak of what has not been said yet.
-                Role::System if !turns.is_empty() && !turn.message.is_blank() => {
+                Role::System if !turns.is_empty() => {
                     return Err(Error::unsupported("instructions in the midst of a conversation"));
                 }
                 Role::System => {
-                    extend(&mut system, &turn)?;
+                    system.extend(blocks(turn)?);
                     continue;
                 }
                 Role::User | Role::Tool => "user",
@@ -43,19 +57,24 @@ impl<'a> Conversation<'a> {
                 turns.push(Turn { role, content: Vec::new() });
             }
             if let Some(last) = turns.last_mut() {
-                match turn.answers.clone() {
-                    Some(id) => last.content.push(Block::result(id, &turn)?),
-                    None => extend(&mut last.content, &turn)?,
-                }
+                last.content.extend(blocks(turn)?);
             }
-            // Blank texts and other vendors' parts may have been all there was.
-            turns.pop_if(|last| last.content.is_empty());
         }
         if turns.first().is_none_or(|turn| turn.role != "user") {
             return Err(Error::unsupported("a conversation that does not begin with the user"));
         }
-        Ok(Self { system: System::of(system), turns })
+        Ok(Self { system: System::of(system), turns, tool_marks: history.tool_marks, is_thoughtless })
     }
+}
+
+/// Whether the conversation ends in results, or in what the user said after them, of calls before which there is no
+/// thought.
+fn is_thoughtless(turns: &[history::Turn<'_>]) -> bool {
+    let ended = turns.iter().rev().find(|turn| turn.role == Role::Assistant);
+    ended.is_some_and(|turn| {
+        let calls = turn.pieces.iter().any(|piece| matches!(piece.what, What::Call(_)));
+        calls && !matches!(turn.pieces.first(), Some(Piece { what: What::Own(_), .. }))
+    })
 }
 
 /// Instructions: one text where that says it all.
@@ -70,11 +89,9 @@ impl<'a> System<'a> {
     fn of(blocks: Vec<Block<'a>>) -> Option<Self> {
         let mut joined: Option<Cow<'a, str>> = None;
         for block in &blocks {
-            let Block::Text { text, cache_control: None, .. } = block else {
-                return Some(Self::Blocks(blocks));
-            };
+            let Block::Text { text, cache_control: None } = block else { return Some(Self::Blocks(blocks)) };
             joined = Some(match joined {
-                None => text.clone(),
+                None => Cow::Borrowed(*text),
                 Some(earlier) => format!("{earlier}\n\n{text}").into(),
             });
         }
@@ -84,7 +101,7 @@ impl<'a> System<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Turn<'a> {
-    pub(super) role: &'static str,
+    role: &'static str,
     content: Vec<Block<'a>>,
 }
 
@@ -93,7 +110,7 @@ pub(super) struct Turn<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Block<'a> {
     Text {
-        text: Cow<'a, str>,
+        text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
@@ -104,7 +121,7 @@ pub(super) enum Block<'a> {
     },
     ToolUse {
         id: Cow<'a, str>,
-        name: &'a str,
+        name: Cow<'a, str>,
         input: Cow<'a, RawValue>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
@@ -118,83 +135,68 @@ pub(super) enum Block<'a> {
     },
     /// One of the vendor's own, as it came.
     #[serde(untagged)]
-    Own(&'a Value),
+    Own(&'a RawValue),
+}
+
+/// What a turn says.
+fn blocks(turn: history::Turn<'_>) -> Result<Vec<Block<'_>>, Error> {
+    let history::Turn { role, mut pieces, answers } = turn;
+    // A mark is for a result as a whole: what is in it takes none.
+    let mark = match answers {
+        Some(_) => pieces.iter_mut().fold(None, |mark, piece| piece.mark.take().or(mark)),
+        None => None,
+    };
+    let blocks = pieces.into_iter().filter_map(|piece| Block::of(piece, role).transpose());
+    let content = blocks.collect::<Result<Vec<_>, _>>()?;
+    Ok(match answers {
+        Some(id) => {
+            vec![Block::ToolResult { tool_use_id: id, content, cache_control: mark.map(Into::into) }]
+        }
+        None => content,
+    })
+}
+
+impl<'a> Block<'a> {
+    fn of(piece: Piece<'a>, role: Role) -> Result<Option<Self>, Error> {
+        let cache_control = piece.mark.map(Into::into);
+        Ok(Some(match piece.what {
+            What::Text(text) => Self::Text { text, cache_control },
+            What::Image(image) if matches!(role, Role::User | Role::Tool) => {
+                Self::Image { source: Source::of(image), cache_control }
+            }
+            What::Image(_) => return Err(Error::unsupported("images beside the user's")),
+            What::Call(call) => {
+                let input = history::arguments(call.given)?;
+                Self::ToolUse { id: call.id, name: call.name, input, cache_control }
+            }
+            What::Own(block) => Self::Own(block),
+            What::Break => return Ok(None),
+        }))
+    }
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Source<'a> {
-    Base64 { media_type: &'a str, data: String },
+    Base64 { media_type: &'a str, data: Cow<'a, str> },
     Url { url: &'a str },
 }
 
-impl<'a> Block<'a> {
-    /// The block for a piece of a turn; none for a mark, and for a blank text, which the vendor refuses.
-    fn of(piece: Piece<'a>, role: Role) -> Result<Option<Self>, Error> {
-        Ok(Some(match piece {
-            Piece::Own(block) => Self::Own(block),
-            Piece::Call(id, call) => {
-                let input = history::arguments(call)?;
-                Self::ToolUse { id, name: &call.name, input, cache_control: None }
-            }
-            Piece::Part(Part::Text { text }) if text.trim().is_empty() => return Ok(None),
-            Piece::Part(Part::Text { text }) => Self::Text { text: text.into(), cache_control: None },
-            Piece::Part(Part::CacheMark { .. }) => return Ok(None),
-            Piece::Part(Part::Image(image)) if matches!(role, Role::User | Role::Tool) => {
-                Self::Image { source: Source::of(image)?, cache_control: None }
-            }
-            Piece::Part(Part::Image(_)) => return Err(Error::unsupported("images beside the user's")),
-            Piece::Part(_) => return Err(Error::unsupported("a part of an unknown type")),
-        }))
-    }
-
-    /// The result of a tool call. A mark is for it as a whole: what is in it takes none.
-    fn result(id: Cow<'a, str>, turn: &history::Turn<'a>) -> Result<Self, Error> {
-        let blocks = turn.pieces().map(|piece| Self::of(piece, Role::Tool));
-        let content = blocks.filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        let mark = turn.pieces().find_map(|piece| mark_of(&piece));
-        Ok(Self::ToolResult { tool_use_id: id, content, cache_control: mark })
-    }
-
-    /// Where its mark for the prompt cache goes. What is opaque takes none.
-    fn cache_control(&mut self) -> Option<&mut Option<CacheControl>> {
-        match self {
-            Self::Text { cache_control, .. }
-            | Self::Image { cache_control, .. }
-            | Self::ToolUse { cache_control, .. }
-            | Self::ToolResult { cache_control, .. } => Some(cache_control),
-            Self::Own(_) => None,
-        }
-    }
-}
-
 impl<'a> Source<'a> {
-    fn of(image: &'a Image) -> Result<Self, Error> {
+    fn of(image: &'a Image) -> Self {
         match image {
-            Image::Url { url } => Ok(Self::Url { url }),
-            Image::Bytes { media_type, data } => Ok(Self::Base64 { media_type, data: STANDARD.encode(data) }),
-            _ => Err(Error::unsupported("an image of an unknown kind")),
-        }
-    }
-}
-
-/// Adds what the turn says to the blocks that are there, the last of which its mark is for.
-fn extend<'a>(blocks: &mut Vec<Block<'a>>, turn: &history::Turn<'a>) -> Result<(), Error> {
-    for piece in turn.pieces() {
-        if let Some(mark) = mark_of(&piece) {
-            if let Some(slot) = blocks.iter_mut().rev().find_map(Block::cache_control) {
-                *slot = Some(mark);
+            Image::Url { url } => Self::inline(url).unwrap_or(Self::Url { url }),
+            Image::Bytes { media_type, data } => {
+                Self::Base64 { media_type, data: STANDARD.encode(data).into() }
             }
-        } else {
-            blocks.extend(Block::of(piece, turn.role())?);
+            // The conversation was looked through for others.
+            _ => Self::Url { url: "" },
         }
     }
-    Ok(())
-}
 
-fn mark_of(piece: &Piece<'_>) -> Option<CacheControl> {
-    match piece {
-        Piece::Part(Part::CacheMark { ttl }) => Some((*ttl).into()),
-        _ => None,
+    /// The image that is its own address, as other vendors have them.
+    fn inline(url: &'a str) -> Option<Self> {
+        let (media_type, data) = url.strip_prefix("data:")?.split_once(";base64,")?;
+        Some(Self::Base64 { media_type, data: data.into() })
     }
 }

@@ -81,6 +81,14 @@ fn called(arguments: &str) -> Message {
     Message::new(Role::Assistant, vec![call("1", arguments)])
 }
 
+fn result() -> Message {
+    Message::tool("1", "weather", "sunny")
+}
+
+fn thinking(request: Request) -> Request {
+    request.extra("anthropic", "thinking", json!({"type": "enabled", "budget_tokens": 1024}))
+}
+
 fn json_of(request: &Request) -> Value {
     serde_json::from_slice(&body(&TARGET, request, false).unwrap().body).unwrap()
 }
@@ -90,13 +98,13 @@ fn tools_are_offered_in_the_vendors_words() {
     let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
     let tools = Request::from("x")
         .tool(Tool::new("weather", schema.clone()).description("Tells it.").strict(true))
-        .tool(Tool::new("time", json!({"type": "object"})).cached(CacheTtl::Hour));
+        .tool(Tool::new("time", json!({"type": "object"})).cached(CacheTtl::OneHour));
     let body = json_of(&tools);
     assert_eq!(
         body["tools"],
         json!([
             {"name": "weather", "description": "Tells it.", "input_schema": schema, "strict": true},
-            {"name": "time", "input_schema": {"type": "object"},
+            {"name": "time", "input_schema": {"type": "object", "properties": {}},
              "cache_control": {"type": "ephemeral", "ttl": "1h"}},
         ])
     );
@@ -129,7 +137,7 @@ fn a_conversation_with_tools_is_told_in_the_vendors_words() {
         Message::new(Role::Assistant, calls),
         Message::user("hurry"),
         Message::tool("ok", "weather", ""),
-        Message::tool("call|1", "weather", "sunny").image(cat()).cached(CacheTtl::Usual),
+        Message::tool("call|1", "weather", "sunny").image(cat()).cached(CacheTtl::FiveMinutes),
     ]);
     assert_eq!(
         json_of(&request)["messages"],
@@ -158,13 +166,13 @@ fn a_conversation_with_tools_is_told_in_the_vendors_words() {
 #[test]
 fn images_marks_and_own_parts_stand_in_their_places() {
     let document = json!({"type": "document", "source": {"type": "text", "data": "…"}});
-    let thought = |provider: &str| Part::Opaque(Opaque::new(provider, json!({"type": "thinking"})));
+    let thought = |provider: &str| Part::Opaque(Opaque::new(provider, r#"{"type":"thinking"}"#));
     let request = Request::new([
         Message::system("a"),
-        Message::system("b").cached(CacheTtl::Usual),
-        Message::user("what").image(Image::bytes("image/png", *b"\x00cat")).cached(CacheTtl::Hour),
+        Message::system("b").cached(CacheTtl::FiveMinutes),
+        Message::user("what").image(Image::bytes("image/png", *b"\x00cat")).cached(CacheTtl::OneHour),
         Message::new(Role::Assistant, vec![thought("openai"), thought("anthropic"), Part::text("hm")]),
-        Message::new(Role::User, vec![Part::Opaque(Opaque::new("anthropic", document.clone()))]),
+        Message::new(Role::User, vec![Part::Opaque(Opaque::new("anthropic", document.to_string()))]),
         Message::new(Role::Assistant, vec![thought("openai")]),
         Message::user("go on"),
     ]);
@@ -182,7 +190,7 @@ fn images_marks_and_own_parts_stand_in_their_places() {
             {"role": "user", "content": [
                 {"type": "text", "text": "what"},
                 {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AGNhdA=="},
-                 "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+                 "cache_control": {"type": "ephemeral"}},
             ]},
             {"role": "assistant", "content": [{"type": "thinking"}, {"type": "text", "text": "hm"}]},
             {"role": "user", "content": [document, {"type": "text", "text": "go on"}]},
@@ -201,8 +209,15 @@ fn the_form_of_the_answer_is_asked_for_and_owned_up_to() {
     let honored = |request: &Request| body(&TARGET, request, true).unwrap().structured_output_honored;
     assert_eq!(honored(&named), Some(true));
     assert_eq!(honored(&Request::from("x")), None);
-    let replaced = named.extra("anthropic", "output_config", json!({"effort": "low"}));
+    let beside = named.clone().extra("anthropic", "output_config", json!({"effort": "low"}));
+    assert_eq!(honored(&beside), Some(true));
+    assert_eq!(
+        json_of(&beside)["output_config"],
+        json!({"format": {"type": "json_schema", "schema": schema}, "effort": "low"})
+    );
+    let replaced = named.extra("anthropic", "output_config", json!({"format": null}));
     assert_eq!(honored(&replaced), Some(false));
+    assert_eq!(json_of(&replaced)["output_config"], json!({"format": null}));
 }
 
 #[test]
@@ -211,10 +226,12 @@ fn what_cannot_be_carried_is_said() {
         (Request::default(), ErrorKind::BadRequest),
         (Request::from("x").temperature(f64::NAN), ErrorKind::BadRequest),
         (Request::from("x").seed(1), ErrorKind::Unsupported),
-        (Request::from("x").tool_choice(ToolChoice::Auto), ErrorKind::BadRequest),
+        (Request::from("x").tool_choice(ToolChoice::Required), ErrorKind::BadRequest),
+        (Request::new([Message::user("a"), called("{}")]), ErrorKind::BadRequest),
         (Request::new([Message::user("a"), Message::tool("id", "t", "42")]), ErrorKind::BadRequest),
-        (Request::new([Message::user("a"), called("[1]")]), ErrorKind::Unsupported),
-        (Request::new([Message::user("a"), called("{\"city\":")]), ErrorKind::Unsupported),
+        (Request::new([Message::user("a"), called("[1]"), result()]), ErrorKind::Unsupported),
+        (Request::new([Message::user("a"), called("{\"city\":"), result()]), ErrorKind::Unsupported),
+        (thinking(Request::new([Message::user("a"), called("{}"), result()])), ErrorKind::Unsupported),
         (Request::new([Message::user("a"), Message::assistant("b").image(cat())]), ErrorKind::Unsupported),
         (Request::new([Message::system("a").image(cat()), Message::user("b")]), ErrorKind::Unsupported),
         (Request::new([Message::assistant("a"), Message::user("b")]), ErrorKind::Unsupported),

@@ -1,31 +1,31 @@
 //! Tools, and the form of the answer, in Anthropic's words.
 
-use llm_protocol::{Request, ResponseFormat, Tool, ToolChoice};
+use llm_protocol::{CacheTtl, Request, ResponseFormat, Tool, ToolChoice};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::encode::CacheControl;
+use crate::encode::{CacheControl, Parameters};
 
 #[derive(Serialize)]
 pub(super) struct Offered<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    input_schema: &'a Value,
+    input_schema: Parameters<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_control: Option<CacheControl>,
 }
 
-impl<'a> From<&'a Tool> for Offered<'a> {
-    fn from(tool: &'a Tool) -> Self {
+impl<'a> Offered<'a> {
+    pub(super) fn new(tool: &'a Tool, mark: Option<CacheTtl>) -> Self {
         Self {
             name: &tool.name,
             description: tool.description.as_deref(),
-            input_schema: &tool.parameters,
+            input_schema: Parameters(&tool.parameters),
             strict: tool.strict,
-            cache_control: tool.cache.map(Into::into),
+            cache_control: mark.map(Into::into),
         }
     }
 }
@@ -60,6 +60,13 @@ pub(super) fn choice(request: &Request) -> Option<Choice<'_>> {
 #[derive(Serialize)]
 pub(super) struct OutputConfig<'a> {
     format: Format<'a>,
+    #[serde(flatten)]
+    further: Option<&'a Map<String, Value>>,
+}
+
+/// What the user's own parameters say of the output beside its format.
+pub(super) fn further(extra: Option<&Map<String, Value>>) -> Option<&Map<String, Value>> {
+    extra?.get("output_config")?.as_object().filter(|further| !further.contains_key("format"))
 }
 
 #[derive(Serialize)]
@@ -69,10 +76,13 @@ enum Format<'a> {
 }
 
 /// The vendor always holds its models to a schema, and has no place for its name.
-pub(super) fn output_config(format: &ResponseFormat) -> Option<OutputConfig<'_>> {
+pub(super) fn output_config<'a>(
+    format: &'a ResponseFormat,
+    extra: Option<&'a Map<String, Value>>,
+) -> Option<OutputConfig<'a>> {
     match format {
         ResponseFormat::JsonSchema { schema, .. } => {
-            Some(OutputConfig { format: Format::JsonSchema { schema } })
+            Some(OutputConfig { format: Format::JsonSchema { schema }, further: further(extra) })
         }
         _ => None,
     }

@@ -52,7 +52,7 @@ pub(super) fn request(source: &mut Source<'_>) -> Made {
     let Draft { source, messages, mut is_odd, .. } = draft;
     let mut request = Request::new(messages);
     if source.one_in(3) {
-        request = request.tool(Tool::new("t", json!({"type": "object"})).cached(CacheTtl::Hour));
+        request = request.tool(Tool::new("t", json!({"type": "object"})).cached(CacheTtl::OneHour));
         request.tool_choice = source
             .pick(&[None, Some(0), Some(1)])
             .map(|choice| if choice == 0 { ToolChoice::Required } else { ToolChoice::Named("t".into()) });
@@ -96,7 +96,7 @@ impl Draft<'_, '_> {
             ("type".to_owned(), json!(kind)),
             (format!("mark{}", self.texts), json!(format!("<<{}>>", self.texts))),
         ];
-        Part::Opaque(Opaque::new(provider, Value::from_iter(value)))
+        Part::Opaque(Opaque::new(provider, Value::from_iter(value).to_string()))
     }
 
     fn image(&mut self) -> Part {
@@ -112,7 +112,7 @@ impl Draft<'_, '_> {
     fn part(&mut self, role: Role) -> Part {
         match self.source.below(6) {
             0 => self.blank(),
-            1 => Part::CacheMark { ttl: CacheTtl::Usual },
+            1 => Part::CacheMark { ttl: CacheTtl::FiveMinutes },
             2 if role == Role::User || self.odd() => self.image(),
             3 if role == Role::Assistant || self.odd() => {
                 let provider = self.source.pick(&["openai", "anthropic", "mistral", "acme"]);

@@ -8,7 +8,8 @@ use crate::OpenAi;
 use crate::testing::{self, sse};
 use crate::vendor::Codec;
 
-const OPEN_AI: OpenAi = OpenAi { token_limit_field: None, include_usage: true, cache_marks: false };
+const OPEN_AI: OpenAi =
+    OpenAi { dialect: None, token_limit_field: None, include_usage: None, cache_marks: None };
 
 fn read(data: &[&str]) -> (Vec<StreamEvent>, Option<ErrorKind>) {
     let (events, ending) = testing::read(&OPEN_AI, [sse(data.iter().copied()).as_bytes()]);

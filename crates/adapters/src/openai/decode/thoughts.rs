@@ -1,25 +1,57 @@
-//! Reasoning that a host wants back when the conversation goes on. It stands in fields of the message.
+//! What a host wants back when the conversation goes on, beside what was said. It stands in fields of the message.
 
 use std::mem;
 
 use llm_protocol::Opaque;
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::opaque::Opaques;
+use crate::opaque::{self, Growing, Left, Members};
+use crate::openai::Dialect;
+use crate::openai::wire::Call;
 
-/// The thoughts of one answer.
+/// What is to be sent back of one answer.
 pub(super) struct Thoughts {
-    opaques: Opaques,
+    provider: String,
+    /// The host wants its reasoning back whatever it led to.
+    wanted: bool,
+    left: Left,
     /// OpenRouter's, some of them signed or encrypted: pieces of one text have one type and one index.
-    details: Vec<Value>,
-    /// DeepSeek's and others', who want it back with the calls that it led to, and only then.
+    details: Vec<Growing>,
+    /// DeepSeek's and others', who want it back with the calls that it led to.
     content: String,
+    /// What hosts have said of single calls, by their ids: Google signs them so.
+    calls: Vec<OfCall>,
+}
+
+#[derive(Serialize)]
+struct OfCall {
+    id: String,
+    extra_content: Box<RawValue>,
+}
+
+/// The fields, as they go back into the message. Those of calls go into the calls.
+#[derive(Serialize)]
+struct Fields<D, C> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_details: Option<D>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning_content: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<C>,
 }
 
 impl Thoughts {
-    pub(super) fn new(provider: &str) -> Self {
-        Self { opaques: Opaques::new(provider), details: Vec::new(), content: String::new() }
+    pub(super) fn new(provider: &str, dialect: Dialect) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            wanted: dialect == Dialect::DeepSeek,
+            left: Left::default(),
+            details: Vec::new(),
+            content: String::new(),
+            calls: Vec::new(),
+        }
     }
 
     /// A piece of `reasoning_content`.
@@ -27,56 +59,57 @@ impl Thoughts {
         self.content.push_str(piece);
     }
 
-    /// `reasoning_details`, or the next of them.
+    /// What is said of a call beside what it is.
+    pub(super) fn call(&mut self, call: &Call<'_>) -> Result<(), Failure> {
+        if let Some(extra_content) = call.extra_content.filter(|_| !call.id.is_empty()) {
+            self.left.take()?;
+            self.calls.push(OfCall { id: call.id.clone(), extra_content: extra_content.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The next of `reasoning_details`.
     pub(super) fn details(&mut self, json: &str) -> Result<(), Failure> {
-        if let Some(Value::Array(details)) = self.opaques.value(json)? {
-            for detail in details {
-                self.detail(detail);
+        for detail in opaque::elements(json) {
+            let Some(members) = Members::read(detail.get()) else { continue };
+            if self.details.last().is_none_or(|last| !goes_on(last, &members)) {
+                self.left.take()?;
+                self.details.push(Growing::default());
+            }
+            if let Some(last) = self.details.last_mut() {
+                last.grow(members, |name| matches!(name, "text" | "summary"), &mut self.left)?;
             }
         }
         Ok(())
     }
 
-    fn detail(&mut self, detail: Value) {
-        match (self.details.last_mut(), detail) {
-            (Some(Value::Object(last)), Value::Object(more)) if goes_on(last, &more) => append(last, more),
-            (_, detail) => self.details.push(detail),
-        }
-    }
-
     /// The part of the answer that is to be sent back, where there is one.
     pub(super) fn end(&mut self, has_calls: bool) -> Option<Opaque> {
-        let mut fields = Map::new();
-        let details = mem::take(&mut self.details);
-        if !details.is_empty() {
-            fields.insert("reasoning_details".to_owned(), details.into());
+        let details = Some(mem::take(&mut self.details)).filter(|details| !details.is_empty());
+        self.part(details, has_calls)
+    }
+
+    /// The same of an answer that came whole, with its `reasoning_details` as they are.
+    pub(super) fn whole(&mut self, details: Option<&RawValue>, has_calls: bool) -> Option<Opaque> {
+        self.part(details.filter(|details| !opaque::elements(details.get()).is_empty()), has_calls)
+    }
+
+    fn part(&mut self, reasoning_details: Option<impl Serialize>, has_calls: bool) -> Option<Opaque> {
+        let mut reasoning_content = mem::take(&mut self.content);
+        if !has_calls && !self.wanted {
+            reasoning_content.clear();
         }
-        let content = mem::take(&mut self.content);
-        if has_calls && !content.is_empty() {
-            fields.insert("reasoning_content".to_owned(), content.into());
-        }
-        (!fields.is_empty()).then(|| self.opaques.part(Value::Object(fields)))
+        let tool_calls = mem::take(&mut self.calls);
+        let says = reasoning_details.is_some() || !reasoning_content.is_empty() || !tool_calls.is_empty();
+        let fields = Fields { reasoning_details, reasoning_content, tool_calls };
+        says.then(|| opaque::part(&self.provider, &fields)).flatten()
     }
 }
 
-/// Whether this is more of the text that came last.
-fn goes_on(last: &Map<String, Value>, more: &Map<String, Value>) -> bool {
-    let is_text = |kind: &str| matches!(kind, "reasoning.text" | "reasoning.summary");
-    last.get("type").and_then(Value::as_str).is_some_and(is_text)
-        && last.get("type") == more.get("type")
-        && last.get("index") == more.get("index")
-}
-
-fn append(last: &mut Map<String, Value>, more: Map<String, Value>) {
-    for (name, value) in more {
-        match (last.get_mut(&name), value) {
-            (_, Value::Null) => {}
-            (Some(Value::String(text)), Value::String(piece)) if matches!(&*name, "text" | "summary") => {
-                text.push_str(&piece);
-            }
-            (_, value) => {
-                last.insert(name, value);
-            }
-        }
-    }
+/// Whether this is more of the text that came last. One that is signed is at its end.
+fn goes_on(last: &Growing, more: &Members<'_>) -> bool {
+    let of_more = |name: &str| more.0.iter().find(|(known, _)| known == name).map(|(_, json)| json.get());
+    let is_text = matches!(last.text("type"), Some("reasoning.text" | "reasoning.summary"));
+    let same = |name: &str| last.json(name).as_deref() == of_more(name);
+    is_text && last.text("signature").is_none_or(str::is_empty) && same("type") && same("index")
 }

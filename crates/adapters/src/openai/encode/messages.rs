@@ -4,42 +4,74 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use llm_protocol::{CacheTtl, Error, Image, Part, Request, Role, ToolCall};
+use llm_protocol::{Error, Image, Request, Role};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::encode::{CacheControl, bad_request};
-use crate::history::{self, Ids, Piece, Turn};
+use crate::history::{self, History, Ids, Rules, Turn, What};
+use crate::opaque::{self, Members};
+use crate::openai::Dialect;
 
-/// What OpenAI itself takes, and what Mistral does.
-const IDS: Ids = Ids { shortest: 1, longest: 40, takes: |c| !c.is_control() };
-const IDS_OF_MISTRAL: Ids = Ids { shortest: 9, longest: 9, takes: |c| c.is_ascii_alphanumeric() };
+/// What a host takes for the id of a call. Most take any, and some know what they have sent again by it.
+fn ids(dialect: Dialect) -> Ids {
+    match dialect {
+        Dialect::OpenAi => Ids { shortest: 1, longest: 40, takes: |c| !c.is_control(), once: true },
+        Dialect::Mistral => Ids { shortest: 9, longest: 9, takes: |c| c.is_ascii_alphanumeric(), once: true },
+        _ => Ids { shortest: 1, longest: usize::MAX, takes: |_| true, once: false },
+    }
+}
+
+/// Only texts take marks.
+fn takes_marks(what: &What<'_>) -> bool {
+    matches!(what, What::Text(_))
+}
 
 /// A conversation that can be written as JSON.
 pub(super) struct Messages<'a> {
     turns: Vec<Turn<'a>>,
-    cache_marks: bool,
+    dialect: Dialect,
 }
 
 impl<'a> Messages<'a> {
-    /// `cache_marks` are written only for hosts that know them.
-    pub(super) fn new(request: &'a Request, provider: &'a str, cache_marks: bool) -> Result<Self, Error> {
-        let ids = if provider == "mistral" { &IDS_OF_MISTRAL } else { &IDS };
-        let turns = history::turns(request, provider, ids)?;
+    pub(super) fn new(
+        request: &'a Request,
+        provider: &'a str,
+        dialect: Dialect,
+        cache_marks: bool,
+    ) -> Result<Self, Error> {
+        let marks: Option<fn(&What<'_>) -> bool> = cache_marks.then_some(takes_marks);
+        let rules = Rules { ids: ids(dialect), longest_name: 64, marks };
+        let mut turns = History::new(request, provider, rules)?.turns;
+        // Thoughts alone are no message.
+        turns
+            .retain(|turn| turn.role != Role::Assistant || turn.pieces.iter().any(|piece| says(&piece.what)));
         turns.iter().try_for_each(check)?;
-        Ok(Self { turns, cache_marks })
+        if dialect == Dialect::Mistral && turns.windows(2).any(interrupts) {
+            return Err(Error::unsupported("words of the user's right after the result of a tool"));
+        }
+        Ok(Self { turns, dialect })
     }
+}
+
+fn says(what: &What<'_>) -> bool {
+    matches!(what, What::Text(_) | What::Call(_) | What::Image(_))
+}
+
+fn interrupts(neighbours: &[Turn<'_>]) -> bool {
+    matches!(neighbours, [before, after] if before.role == Role::Tool && after.role == Role::User)
 }
 
 /// Refuses what a turn has no place for.
 fn check(turn: &Turn<'_>) -> Result<(), Error> {
-    for piece in turn.pieces() {
-        match (turn.role(), piece) {
-            (Role::Assistant, Piece::Own(fields)) if !fields.is_object() => {
-                return Err(bad_request("an opaque part of the model's own turn is no object of fields"));
-            }
-            (Role::Assistant | Role::System | Role::Tool, Piece::Part(Part::Image(_))) => {
+    for piece in &turn.pieces {
+        match &piece.what {
+            What::Image(_) if turn.role != Role::User => {
                 return Err(Error::unsupported("images beside the user's"));
+            }
+            What::Own(fields) if turn.role == Role::Assistant && Members::read(fields.get()).is_none() => {
+                return Err(bad_request("an opaque part of the model's own turn is no object of fields"));
             }
             _ => {}
         }
@@ -49,63 +81,93 @@ fn check(turn: &Turn<'_>) -> Result<(), Error> {
 
 impl Serialize for Messages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.turns.iter().map(|turn| Message::of(turn, self.cache_marks)))
+        serializer.collect_seq(self.turns.iter().map(|turn| Message { turn, dialect: self.dialect }))
     }
 }
 
-#[derive(Serialize)]
 struct Message<'a> {
-    role: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
-    content: Option<Content<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Call<'a>>,
-    /// Fields that the host has put there itself, and wants back.
-    #[serde(flatten)]
-    own: Map<String, Value>,
+    turn: &'a Turn<'a>,
+    dialect: Dialect,
 }
 
-impl<'a> Message<'a> {
-    fn of(turn: &'a Turn<'a>, cache_marks: bool) -> Self {
-        let role = match turn.role() {
+impl Serialize for Message<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let turn = self.turn;
+        let own = Own::of(turn);
+        let calls: Vec<_> = turn.pieces.iter().filter_map(|piece| Call::of(&piece.what, &own)).collect();
+        let role = match turn.role {
             Role::System => "system",
             Role::User => "user",
             Role::Assistant => "assistant",
             Role::Tool => "tool",
         };
-        let mut parts = Vec::new();
-        let mut tool_calls = Vec::new();
-        let mut own = Map::new();
-        for piece in turn.pieces() {
-            match piece {
-                Piece::Call(id, call) => tool_calls.push(Call::new(id, call)),
-                Piece::Own(Value::Object(fields)) if turn.role() == Role::Assistant => {
-                    let ours = ["role", "content", "tool_calls", "tool_call_id"];
-                    let fields = fields.iter().filter(|(name, _)| !ours.contains(&name.as_str()));
-                    own.extend(fields.map(|(name, value)| (name.clone(), value.clone())));
-                }
-                Piece::Own(part) => parts.push(Item::Own(part)),
-                Piece::Part(Part::Text { text }) => parts.push(Item::text(text)),
-                Piece::Part(Part::Image(image)) => parts.push(Item::image(image)),
-                Piece::Part(Part::CacheMark { ttl }) if cache_marks => mark(&mut parts, *ttl),
-                Piece::Part(_) => {}
-            }
+        let mut message = serializer.serialize_map(None)?;
+        message.serialize_entry("role", role)?;
+        if let Some(id) = &turn.answers {
+            message.serialize_entry("tool_call_id", id)?;
         }
+        let content = Content::of(turn);
         // Hosts that want a string or nothing at all are offended by an empty one.
-        let content = (tool_calls.is_empty() || !parts.is_empty()).then(|| Content::of(parts));
-        Self { role, tool_call_id: turn.answers.as_deref(), content, tool_calls, own }
+        let content = Some(content).filter(|content| calls.is_empty() || !content.is_empty());
+        message.serialize_entry("content", &content)?;
+        if !calls.is_empty() {
+            message.serialize_entry("tool_calls", &calls)?;
+        }
+        for (name, value) in &own.fields {
+            message.serialize_entry(name, value)?;
+        }
+        if self.dialect == Dialect::DeepSeek && !calls.is_empty() && !own.has(REASONING) {
+            // Somebody else's call came without, and a call without it is refused.
+            message.serialize_entry(REASONING, "")?;
+        }
+        message.end()
     }
 }
 
-/// Marks the last text, which is the only thing that takes a mark here.
-fn mark(parts: &mut [Item<'_>], ttl: CacheTtl) {
-    let texts = parts.iter_mut().rev().find_map(|part| match part {
-        Item::Text { cache_control, .. } => Some(cache_control),
-        _ => None,
-    });
-    if let Some(cache_control) = texts {
-        *cache_control = Some(ttl.into());
+const REASONING: &str = "reasoning_content";
+
+/// Fields that the host has put into the model's turn itself, and wants back.
+struct Own<'a> {
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// The same of single calls.
+    calls: Vec<Members<'a>>,
+}
+
+impl<'a> Own<'a> {
+    fn of(turn: &'a Turn<'a>) -> Self {
+        let mut own = Self { fields: Vec::new(), calls: Vec::new() };
+        let parts = turn.pieces.iter().filter_map(|piece| match piece.what {
+            What::Own(json) if turn.role == Role::Assistant => Members::read(json.get()),
+            _ => None,
+        });
+        for (name, value) in parts.flat_map(|members| members.0) {
+            match &*name {
+                // They are what the conversation says they are.
+                "role" | "content" | "tool_call_id" => {}
+                "tool_calls" => {
+                    own.calls.extend(
+                        opaque::elements(value.get())
+                            .into_iter()
+                            .filter_map(|call| Members::read(call.get())),
+                    );
+                }
+                _ if own.has(&name) => {}
+                _ => own.fields.push((name, value)),
+            }
+        }
+        own
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known == name)
+    }
+
+    fn extra_content(&self, id: &str) -> Option<&'a RawValue> {
+        self.calls.iter().find_map(|Members(members)| {
+            let of = |name: &str| members.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+            let known = serde_json::from_str::<Cow<'_, str>>(of("id")?.get()).ok()?;
+            of("extra_content").filter(|_| known == id)
+        })
     }
 }
 
@@ -118,39 +180,54 @@ enum Content<'a> {
 
 impl<'a> Content<'a> {
     /// One string where that says it all: not every host takes lists.
-    fn of(items: Vec<Item<'a>>) -> Self {
-        let plain = |item: &Item<'_>| matches!(item, Item::Text { cache_control: None, .. });
-        if !items.iter().all(plain) {
-            // An empty text is refused in a list.
-            let says = |item: &Item<'_>| !matches!(item, Item::Text { text: "", .. });
-            return Self::Items(items.into_iter().filter(says).collect());
+    fn of(turn: &'a Turn<'a>) -> Self {
+        let plain = |piece: &history::Piece<'_>| match piece.what {
+            What::Text(_) => piece.mark.is_none(),
+            What::Call(_) | What::Break => true,
+            What::Own(_) => turn.role == Role::Assistant,
+            What::Image(_) => false,
+        };
+        if !turn.pieces.iter().all(plain) {
+            return Self::Items(turn.pieces.iter().filter_map(|piece| Item::of(piece, turn.role)).collect());
         }
         let mut joined = Cow::Borrowed("");
-        for item in items {
-            if let Item::Text { text, .. } = item {
-                if joined.is_empty() { joined = Cow::Borrowed(text) } else { joined.to_mut().push_str(text) }
+        let mut pause = false;
+        for piece in &turn.pieces {
+            match piece.what {
+                What::Break => pause = true,
+                What::Text(text) if joined.is_empty() => joined = Cow::Borrowed(text),
+                What::Text(text) => {
+                    let between = if pause { "\n\n" } else { "" };
+                    joined = format!("{joined}{between}{text}").into();
+                    pause = false;
+                }
+                _ => {}
             }
         }
         Self::Text(joined)
     }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Items(items) => items.is_empty(),
+        }
+    }
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
+#[serde(tag = "type", rename_all = "snake_case")]
 enum Item<'a> {
     Text {
-        #[serde(rename = "type")]
-        kind: &'static str,
         text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl>,
     },
-    Image {
-        #[serde(rename = "type")]
-        kind: &'static str,
+    ImageUrl {
         image_url: ImageUrl<'a>,
     },
-    Own(&'a Value),
+    #[serde(untagged)]
+    Own(&'a RawValue),
 }
 
 #[derive(Serialize)]
@@ -159,28 +236,35 @@ struct ImageUrl<'a> {
 }
 
 impl<'a> Item<'a> {
-    fn text(text: &'a str) -> Self {
-        Self::Text { kind: "text", text, cache_control: None }
+    fn of(piece: &history::Piece<'a>, role: Role) -> Option<Self> {
+        match piece.what {
+            What::Text(text) => Some(Self::Text { text, cache_control: piece.mark.map(Into::into) }),
+            What::Image(image) => Some(Self::ImageUrl { image_url: ImageUrl { url: address(image) } }),
+            What::Own(part) if role != Role::Assistant => Some(Self::Own(part)),
+            What::Own(_) | What::Call(_) | What::Break => None,
+        }
     }
+}
 
-    fn image(image: &'a Image) -> Self {
-        let url = match image {
-            Image::Bytes { media_type, data } => {
-                format!("data:{media_type};base64,{}", STANDARD.encode(data)).into()
-            }
-            Image::Url { url } => Cow::Borrowed(url.as_str()),
-            _ => Cow::Borrowed(""),
-        };
-        Self::Image { kind: "image_url", image_url: ImageUrl { url } }
+fn address(image: &Image) -> Cow<'_, str> {
+    match image {
+        Image::Bytes { media_type, data } => {
+            format!("data:{media_type};base64,{}", STANDARD.encode(data)).into()
+        }
+        Image::Url { url } => Cow::Borrowed(url),
+        // The conversation was looked through for others.
+        _ => Cow::Borrowed(""),
     }
 }
 
 #[derive(Serialize)]
 struct Call<'a> {
-    id: Cow<'a, str>,
+    id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
     function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -190,9 +274,13 @@ struct Function<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A model that gave no arguments means an empty object, and not every host takes it from an empty text.
-    fn new(id: Cow<'a, str>, call: &'a ToolCall) -> Self {
-        let arguments = if call.arguments.trim().is_empty() { "{}" } else { &call.arguments };
-        Self { id, kind: "function", function: Function { name: &call.name, arguments } }
+    fn of(what: &'a What<'a>, own: &Own<'a>) -> Option<Self> {
+        let What::Call(call) = what else { return None };
+        // A model that gave no arguments means an empty object, and not every host takes it from an empty text.
+        let given = &call.given.arguments;
+        let arguments = if given.trim().is_empty() { "{}" } else { given };
+        let extra_content = own.extra_content(&call.given.id);
+        let function = Function { name: &call.name, arguments };
+        Some(Self { id: &call.id, kind: "function", function, extra_content })
     }
 }

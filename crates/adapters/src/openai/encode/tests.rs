@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::*;
 
-const PLAIN: OpenAi = OpenAi { token_limit_field: None, include_usage: true, cache_marks: false };
+const PLAIN: OpenAi =
+    OpenAi { dialect: None, token_limit_field: None, include_usage: None, cache_marks: None };
 
 fn target(provider: &str) -> Target<'_> {
     Target { provider, model: "gpt-x", max_output_tokens: None }
@@ -28,7 +29,7 @@ fn nothing_is_sent_that_nobody_set() {
         encoded(&PLAIN, &target("openai"), &request, true),
         r#"{"model":"gpt-x","messages":[{"role":"user","content":"hello"}],"stream":true,"stream_options":{"include_usage":true}}"#
     );
-    let quiet = OpenAi { include_usage: false, ..PLAIN };
+    let quiet = OpenAi { include_usage: Some(false), ..PLAIN };
     assert_eq!(
         encoded(&quiet, &target("openai"), &request, true),
         r#"{"model":"gpt-x","messages":[{"role":"user","content":"hello"}],"stream":true}"#
@@ -50,7 +51,7 @@ fn everything_that_was_set_is_sent() {
         encoded(&PLAIN, &target("openai"), &request, false),
         concat!(
             r#"{"model":"gpt-x","messages":[{"role":"system","content":"be brief"},"#,
-            r#"{"role":"user","content":"a\n\"b\""},{"role":"assistant","content":""},{"role":"user","content":"c"}],"#,
+            r#"{"role":"user","content":"a\n\"b\""},{"role":"user","content":"c"}],"#,
             r#""temperature":0.5,"max_completion_tokens":9,"stop":["END","FIN"],"seed":-7}"#,
         )
     );
@@ -119,12 +120,16 @@ fn what_cannot_be_carried_is_said() {
         (Request::from(" \n"), ErrorKind::BadRequest),
         (Request::from("x").temperature(f64::NAN), ErrorKind::BadRequest),
         (Request::from("x").temperature(f64::INFINITY), ErrorKind::BadRequest),
-        (Request::from("x").tool_choice(ToolChoice::Auto), ErrorKind::BadRequest),
+        (Request::from("x").tool_choice(ToolChoice::Required), ErrorKind::BadRequest),
+        (Request::from("x").tool(Tool::new("t", json!([]))), ErrorKind::BadRequest),
+        (Request::from("x").tool(tool.clone()).tool(tool.clone()), ErrorKind::BadRequest),
+        (turn(Role::Assistant, call.clone()), ErrorKind::BadRequest),
         (Request::from("x").tool(tool).tool_choice(ToolChoice::Named("u".into())), ErrorKind::BadRequest),
         (Request::new([Message::tool("id", "t", "42")]), ErrorKind::BadRequest),
         (turn(Role::User, call), ErrorKind::BadRequest),
-        (turn(Role::Assistant, Part::Opaque(Opaque::new("openai", json!([])))), ErrorKind::BadRequest),
-        (turn(Role::User, Part::Opaque(Opaque::new("acme", json!({})))), ErrorKind::Unsupported),
+        (turn(Role::Assistant, Part::Opaque(Opaque::new("openai", "[]"))), ErrorKind::BadRequest),
+        (turn(Role::User, Part::Opaque(Opaque::new("openai", "{"))), ErrorKind::BadRequest),
+        (turn(Role::User, Part::Opaque(Opaque::new("acme", "{}"))), ErrorKind::Unsupported),
         (turn(Role::Assistant, image()), ErrorKind::Unsupported),
         (turn(Role::System, image()), ErrorKind::Unsupported),
     ] {
@@ -146,7 +151,7 @@ fn tools_are_offered_in_the_vendors_words() {
     let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
     let tools = Request::from("x")
         .tool(Tool::new("weather", schema.clone()).description("Tells it.").strict(true))
-        .tool(Tool::new("time", json!({"type": "object"})).cached(CacheTtl::Usual));
+        .tool(Tool::new("time", json!({"type": "object"})).cached(CacheTtl::FiveMinutes));
     let body = json_of(&PLAIN, "openai", &tools);
     assert_eq!(
         body["tools"],
@@ -154,7 +159,7 @@ fn tools_are_offered_in_the_vendors_words() {
             {"type": "function", "function": {
                 "name": "weather", "description": "Tells it.", "parameters": schema, "strict": true,
             }},
-            {"type": "function", "function": {"name": "time", "parameters": {"type": "object"}}},
+            {"type": "function", "function": {"name": "time", "parameters": {"type": "object", "properties": {}}}},
         ])
     );
     assert!(body.get("tool_choice").is_none() && body.get("parallel_tool_calls").is_none());
@@ -218,7 +223,7 @@ fn images_and_own_parts_stand_among_the_text() {
         .image(Image::url("https://example.com/cat.png"))
         .image(Image::bytes("image/png", *b"\x00cat"))
         .part(Part::text(""))
-        .part(Part::Opaque(Opaque::new("openai", audio.clone())));
+        .part(Part::Opaque(Opaque::new("openai", audio.to_string())));
     assert_eq!(
         json_of(&PLAIN, "openai", &Request::new([question]))["messages"][0]["content"],
         json!([
@@ -233,12 +238,12 @@ fn images_and_own_parts_stand_among_the_text() {
 #[test]
 fn marks_are_for_hosts_that_know_them() {
     let request = Request::new([
-        Message::system("long").cached(CacheTtl::Hour),
-        Message::user("a").cached(CacheTtl::Usual).part(Part::text("b")),
+        Message::system("long").cached(CacheTtl::OneHour),
+        Message::user("a").cached(CacheTtl::FiveMinutes).part(Part::text("b")),
     ]);
     let plain = json!([{"role": "system", "content": "long"}, {"role": "user", "content": "ab"}]);
     assert_eq!(json_of(&PLAIN, "openai", &request)["messages"], plain);
-    let marking = OpenAi { cache_marks: true, ..PLAIN };
+    let marking = OpenAi { cache_marks: Some(true), ..PLAIN };
     assert_eq!(
         json_of(&marking, "openrouter", &request)["messages"],
         json!([
@@ -257,7 +262,7 @@ fn marks_are_for_hosts_that_know_them() {
 fn thoughts_go_back_to_the_host_that_had_them() {
     let details =
         json!({"reasoning_details": [{"type": "reasoning.encrypted", "data": "…"}], "role": "system"});
-    let thought = |provider: &str| Part::Opaque(Opaque::new(provider, details.clone()));
+    let thought = |provider: &str| Part::Opaque(Opaque::new(provider, details.to_string()));
     let turn = Message::new(Role::Assistant, vec![thought("openrouter"), Part::text("hm")]);
     let request = Request::new([Message::user("a"), turn, Message::user("b")]);
     assert_eq!(

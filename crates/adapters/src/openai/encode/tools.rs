@@ -4,12 +4,14 @@ use llm_protocol::{ResponseFormat, Tool, ToolChoice};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::encode::Parameters;
+
 #[derive(Serialize)]
 pub(super) struct Function<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    parameters: &'a Value,
+    parameters: Parameters<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     strict: Option<bool>,
 }
@@ -26,7 +28,7 @@ impl<'a> From<&'a Tool> for Offered<'a> {
             function: Function {
                 name: &tool.name,
                 description: tool.description.as_deref(),
-                parameters: &tool.parameters,
+                parameters: Parameters(&tool.parameters),
                 strict: tool.strict,
             },
         }

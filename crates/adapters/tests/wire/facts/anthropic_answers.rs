@@ -181,7 +181,7 @@ async fn signatures_are_kept_for_the_next_request() {
     }
     for answer in [answer, streamed.into_response()] {
         assert_eq!(answer.opaque.len(), 1);
-        assert_eq!(answer.opaque[0].part.value, thought);
+        assert_eq!(serde_json::from_str::<Value>(&answer.opaque[0].part.json).unwrap(), thought);
     }
 }
 

@@ -54,7 +54,7 @@ async fn what_comes_before_the_first_token_of_open_ais_is_none() {
         (
             "a signature",
             chunk(r#"{"content":"","reasoning_details":[{"type":"reasoning.text","signature":"s"}]}"#),
-            "",
+            "works",
         ),
         ("an empty list of calls", chunk(r#"{"tool_calls":[]}"#), ""),
     ] {
@@ -88,8 +88,8 @@ async fn what_comes_before_the_first_token_of_anthropics_is_none() {
         ("reasoning", delta(0, r#"{"type":"thinking_delta","thinking":"hm"}"#), "thinks hm"),
         ("a signature", delta(0, r#"{"type":"signature_delta","signature":"s"}"#), ""),
         ("a thought, signed", signed, "thinks hm; keeps thinking"),
-        ("the start of a hidden thought", block(0, r#"{"type":"redacted_thinking","data":"x"}"#), ""),
-        ("the start of a tool of their own", block(0, r#"{"type":"server_tool_use","name":"s"}"#), ""),
+        ("the start of a hidden thought", block(0, r#"{"type":"redacted_thinking","data":"x"}"#), "works"),
+        ("the start of a tool of their own", block(0, r#"{"type":"server_tool_use","name":"s"}"#), "works"),
         ("a citation", delta(0, r#"{"type":"citations_delta","citation":{}}"#), ""),
     ] {
         facts.precede(Wire::Anthropic, says, &events, before).await;

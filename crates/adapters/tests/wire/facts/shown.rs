@@ -1,6 +1,7 @@
 //! Answers and events in a line, for tables: their own `Debug` hides what is said.
 
 use llm_protocol::{Response, ResponseBuilder, StreamEvent, ToolCallDelta, Usage};
+use serde_json::Value;
 
 /// What is in an answer: `thinks hm; says hi; ends Stop; in 3`.
 pub(super) fn answer(answer: &Response) -> String {
@@ -49,7 +50,11 @@ fn event(event: &StreamEvent) -> String {
             let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
             format!("call {index} {} {} {arguments}", text(id), text(name)).trim_end().to_owned()
         }
-        StreamEvent::Opaque(part) => format!("keeps {}", part.value["type"].as_str().unwrap_or_default()),
+        StreamEvent::Opaque(part) => {
+            let value: Value = serde_json::from_str(&part.json).unwrap();
+            format!("keeps {}", value["type"].as_str().unwrap_or_default())
+        }
+        StreamEvent::Working => "works".into(),
         StreamEvent::Usage(counted) => usage(counted),
         StreamEvent::Finish(reason) => format!("ends {reason:?}"),
         other => format!("{other:?}"),

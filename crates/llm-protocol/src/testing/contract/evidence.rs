@@ -14,6 +14,9 @@ use crate::usage::Usage;
 /// Words of the prompt that no error may repeat.
 pub(super) const PROMPT_WORDS: &str = "kumquat-orchard";
 
+/// What only another vendor can read.
+pub(super) const FOREIGN_WORDS: &str = "damson-signature";
+
 /// Words of the answer that no error may repeat.
 pub(super) const ANSWER_WORDS: &str = "quince-harbour";
 

@@ -61,6 +61,12 @@ pub trait Provider: Send + Sync {
     /// How many of them have not ended: not answered to the end, and not given up by the caller.
     fn open(&self) -> usize;
 
+    /// All of what the latest request said, where the provider keeps it: as text, in any form that names what was
+    /// said. `None` unless overridden.
+    fn last_request(&self) -> Option<String> {
+        None
+    }
+
     /// Gives the provider time to notice what happened; the suite calls it between two looks at the numbers, at most
     /// a thousand times in a row. A millisecond of [`tokio::time`] unless overridden.
     async fn breathe(&self) {

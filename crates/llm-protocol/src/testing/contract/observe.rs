@@ -46,6 +46,8 @@ pub(super) struct Observation {
     pub(super) stage: Stage,
     /// How many requests the provider received for it.
     pub(super) received: usize,
+    /// What the latest of them said, where the provider keeps it.
+    pub(super) told: Option<String>,
     /// Whether the provider has nothing open any more.
     pub(super) closed: bool,
 }
@@ -130,6 +132,7 @@ async fn call<H: Harness>(
         outcome,
         stage: progress.stage(),
         received: wired.provider.received(),
+        told: wired.provider.last_request(),
         closed: until(&*wired.provider, |provider| provider.open() == 0).await,
     }
 }

@@ -28,7 +28,11 @@ fn whole(blocks: &[Value]) -> Response {
 fn opaque(response: &Response) -> Vec<(usize, usize, Value)> {
     assert!(response.opaque.iter().all(|placed| placed.part.provider == "acme"));
     let parts = response.opaque.iter();
-    parts.map(|placed| (placed.after_text, placed.after_calls, placed.part.value.clone())).collect()
+    parts.map(|placed| (placed.after_text, placed.after_calls, read(&placed.part.json))).collect()
+}
+
+fn read(json: &str) -> Value {
+    serde_json::from_str(json).unwrap()
 }
 
 #[test]
@@ -87,7 +91,7 @@ fn each_is_kept_whole_and_in_its_place() {
         stop(6),
         // Never stopped: it is at its end when the message is.
         start(7, &json!({"type": "brand_new", "content": "a", "n": 1})),
-        delta(7, &json!({"type": "brand_new_delta", "content": "bc", "n": 2})),
+        delta(7, &json!({"type": "brand_new_delta", "content": "bc", "n": 1})),
     ]);
     assert_eq!(opaque(&response), places);
     assert_eq!((&*response.text, response.reasoning.as_deref()), ("Well", Some("Let me see.")));
@@ -106,12 +110,36 @@ fn thoughts_that_nobody_signed_are_not_sent_back() {
 }
 
 #[test]
-fn more_than_anyone_can_want_back_is_no_answer() {
-    let data = format!(
-        r#"{{"type":"content_block_start","index":0,"content_block":{{"type":"x","data":[{}1]}}}}"#,
-        "1,".repeat(1 << 20)
-    );
-    let body = format!("data: {START}\n\ndata: {data}\n\n");
+fn neither_depth_nor_number_costs_more_than_its_bytes() {
+    let deep = format!(r#"{{"type":"x","data":{}1{}}}"#, "[".repeat(100), "]".repeat(100));
+    let wide = format!(r#"{{"type":"x","data":[{}1]}}"#, "1,".repeat(1 << 20));
+    for block in [deep, wide] {
+        let body = format!(r#"{{"type":"message","content":[{block}],"stop_reason":"end_turn"}}"#);
+        let answer = anthropic().decode("acme", body.as_bytes()).unwrap();
+        assert_eq!(answer.opaque[0].part.json, block);
+        let start = format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#);
+        let body = format!("data: {START}\n\ndata: {start}\n\ndata: {STOP}\n\n");
+        let mut events = crate::stream::Events::new(anthropic().decoder("acme"), 1 << 30, false);
+        events.push(body.as_bytes());
+        let parts = std::iter::from_fn(|| match events.step() {
+            crate::stream::Step::Event(event) => Some(event),
+            _ => None,
+        });
+        let kept = parts.filter_map(|event| match event {
+            StreamEvent::Opaque(part) => Some(part.json),
+            _ => None,
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), [block]);
+    }
+}
+
+#[test]
+fn more_members_than_anyone_can_want_back_are_no_answer() {
+    let members: Vec<String> = (0..=256).map(|number| format!(r#""{number}":0"#)).collect();
+    let block = format!("{{{}}}", members.join(","));
+    let start = r#"{"type":"content_block_start","index":0,"content_block":{"type":"x"}}"#;
+    let delta = format!(r#"{{"type":"content_block_delta","index":0,"delta":{block}}}"#);
+    let body = format!("data: {START}\n\ndata: {start}\n\ndata: {delta}\n\n");
     let mut events = crate::stream::Events::new(anthropic().decoder("acme"), 1 << 30, false);
     events.push(body.as_bytes());
     let failure = std::iter::from_fn(|| match events.step() {

@@ -5,7 +5,11 @@ use super::*;
 fn opaque(response: &Response) -> Vec<(usize, usize, Value)> {
     let parts = response.opaque.iter();
     assert!(response.opaque.iter().all(|placed| placed.part.provider == "acme"));
-    parts.map(|placed| (placed.after_text, placed.after_calls, placed.part.value.clone())).collect()
+    parts.map(|placed| (placed.after_text, placed.after_calls, read(&placed.part.json))).collect()
+}
+
+fn read(json: &str) -> Value {
+    serde_json::from_str(json).unwrap()
 }
 
 fn streamed(deltas: &[Value]) -> Response {
@@ -60,8 +64,46 @@ fn what_led_to_a_call_is_kept_with_it() {
 }
 
 #[test]
-fn more_than_anyone_can_want_back_is_no_answer() {
-    let details = format!("[{}1]", "1,".repeat(1 << 20));
+fn details_that_came_whole_stay_as_they_are() {
+    let signed = |text: &str| json!({"type": "reasoning.text", "text": text, "signature": text, "index": 0});
+    let details = json!({"reasoning_details": [signed("a"), signed("b")], "content": "x"});
+    let kept = json!({"reasoning_details": [signed("a"), signed("b")]});
+    assert_eq!(opaque(&whole(&details)), [(1, 0, kept.clone())]);
+    // One that is signed is at its end, in a stream too.
+    assert_eq!(opaque(&streamed(&[details])), [(1, 0, kept)]);
+    let spelt = r#"{"choices":[{"message":{"content":"x","reasoning_details":[{"z":1.50,"a":1}]}}]}"#;
+    let answer = OPEN_AI.decode("acme", spelt.as_bytes()).unwrap();
+    assert_eq!(answer.opaque[0].part.json, r#"{"reasoning_details":[{"z":1.50,"a":1}]}"#);
+}
+
+#[test]
+fn a_host_that_wants_its_reasoning_back_gets_all_of_it() {
+    let body = json!({"choices": [{"message": {"reasoning_content": "Hm.", "content": "a"}}]}).to_string();
+    let answer = OPEN_AI.decode("deepseek", body.as_bytes()).unwrap();
+    assert_eq!(read(&answer.opaque[0].part.json), json!({"reasoning_content": "Hm."}));
+}
+
+#[test]
+fn what_hosts_say_of_calls_is_kept_with_their_ids() {
+    let call = json!({
+        "index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "signed"}},
+    });
+    let kept = json!({"tool_calls": [{"id": "a", "extra_content": call["extra_content"]}]});
+    assert_eq!(opaque(&streamed(&[json!({"tool_calls": [call]})])), [(0, 1, kept.clone())]);
+    assert_eq!(opaque(&whole(&json!({"content": null, "tool_calls": [call]}))), [(0, 1, kept)]);
+}
+
+#[test]
+fn thinking_that_does_not_show_is_work_all_the_same() {
+    let details = json!([{"type": "reasoning.encrypted", "data": "…", "index": 0}]);
+    let (events, _) = super::read(&[&chunk(&json!({"reasoning_details": details}), None)]);
+    assert_eq!(events[1..], [StreamEvent::Working]);
+}
+
+#[test]
+fn more_members_than_anyone_can_want_back_are_no_answer() {
+    let details = format!("[{}{{}}]", "{},".repeat(1 << 16));
     let data = format!(r#"{{"choices":[{{"delta":{{"reasoning_details":{details}}}}}]}}"#);
     let body = sse([data.as_str()]);
     let mut events = crate::stream::Events::new(OPEN_AI.decoder("acme"), 1 << 30, false);
@@ -69,4 +111,17 @@ fn more_than_anyone_can_want_back_is_no_answer() {
     let failed =
         matches!(events.step(), crate::stream::Step::Failed(failure) if failure.kind == ErrorKind::Protocol);
     assert!(failed);
+}
+
+#[test]
+fn a_long_thought_in_small_pieces_is_one() {
+    let piece = json!({"reasoning_details": [{"type": "reasoning.text", "text": "a, ", "index": 0}]});
+    let data = chunk(&piece, None);
+    let pieces = (1 << 16) + 10;
+    let end = chunk(&json!({"content": "x"}), Some("stop"));
+    let body = format!("data: {data}\n\n").repeat(pieces) + &sse([end.as_str()]);
+    let (events, ending) = testing::read(&OPEN_AI, [body.as_bytes()]);
+    assert!(ending.is_ok());
+    let json = read(&testing::collect(&events).opaque[0].part.json);
+    assert_eq!(json["reasoning_details"][0]["text"].as_str().unwrap().len(), 3 * pieces);
 }

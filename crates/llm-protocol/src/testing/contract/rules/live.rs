@@ -14,7 +14,9 @@ use crate::message::{Message, Role};
 use crate::part::{Image, Opaque, Part};
 use crate::progress::{Progress, Stage};
 use crate::request::{Request, ResponseFormat};
-use crate::testing::contract::evidence::{Evidence, PROMPT_WORDS, TEXT, answers, plain, with_tool};
+use crate::testing::contract::evidence::{
+    Evidence, FOREIGN_WORDS, PROMPT_WORDS, TEXT, answers, plain, with_tool,
+};
 use crate::testing::contract::harness::{Harness, SECRET, Scenario, Wired};
 use crate::testing::contract::observe::{Mode, observe, talk, until};
 use crate::testing::contract::summary::{Finding, Verdict, broken, require, skipped};
@@ -149,13 +151,15 @@ pub(super) async fn foreign_calls<H: Harness>(harness: &H, evidence: &Evidence) 
 
 pub(super) async fn foreign_thoughts<H: Harness>(harness: &H, evidence: &Evidence) -> Verdict {
     let mut request = plain();
-    let thought =
-        Opaque::new("another vendor", serde_json::json!({"type": "thinking", "signature": "signed"}));
+    let thought = Opaque::new("another vendor", format!(r#"{{"signature":"{FOREIGN_WORDS}"}}"#));
     request.messages.push(Message::new(Role::Assistant, vec![Part::Opaque(thought), Part::text("I see.")]));
     request.messages.push(Message::user("Go on."));
     for mode in evidence.all_modes() {
         let Some(seen) = observe(harness, &answers(), *mode, &request).await else { continue };
-        require(seen.response().is_some(), || format!("{}: {:?}", seen.place(), seen.error()))?;
+        let place = seen.place();
+        require(seen.response().is_some(), || format!("{place}: {:?}", seen.error()))?;
+        let told = seen.told.as_deref().is_some_and(|told| told.contains(FOREIGN_WORDS));
+        require(!told, || format!("{place}: the provider was sent another vendor's part"))?;
     }
     Ok(())
 }
