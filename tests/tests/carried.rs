@@ -51,13 +51,25 @@ async fn an_answer_follows_the_schema_and_says_that_it_was_asked_to() {
 #[tokio::test]
 async fn a_format_that_the_users_own_words_replace_is_not_honored() {
     let lab = Lab::start().await;
-    let request = Request::from("Name a city, as JSON.")
-        .response_format(ResponseFormat::json_schema("city", city()))
-        .extra("openai", "response_format", json!({"type": "json_object"}))
-        .extra("anthropic", "output_config", json!({"effort": "low"}));
-    for wire in WIRES {
-        let asked = ask(&client([lab.candidate(wire, "m")]), Strategy::Failover, request.clone()).await;
-        assert_eq!(asked.report.response().unwrap().structured_output_honored, Some(false), "{wire}");
+    let plain =
+        Request::from("Name a city, as JSON.").response_format(ResponseFormat::json_schema("city", city()));
+    let format = json!({"type": "json_schema", "schema": city()});
+    let replaced = plain.clone().extra("openai", "response_format", json!({"type": "json_object"})).extra(
+        "anthropic",
+        "output_config",
+        json!({"format": format}),
+    );
+    let beside = plain.extra("openai", "verbosity", "low").extra(
+        "anthropic",
+        "output_config",
+        json!({"effort": "low"}),
+    );
+    for (request, honored) in [(replaced, false), (beside, true)] {
+        for wire in WIRES {
+            let asked = ask(&client([lab.candidate(wire, "m")]), Strategy::Failover, request.clone()).await;
+            let answer = asked.report.response().unwrap_or_else(|| panic!("{:?}", asked.report));
+            assert_eq!(answer.structured_output_honored, Some(honored), "{wire}");
+        }
     }
 }
 

@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use llm_protocol::{Message, Request, Response, Tool};
+use llm_protocol::{
+    CacheTtl, ErrorKind, Image, Message, Opaque, Part, Request, Response, Role, Tool, ToolCall,
+};
 use llm_reliability::{Candidate, ResilientClient, StreamMode};
 use llm_simulator::{Behaviour, Host, Wire};
 use llm_tests::{Lab, Strategy, WIRES, ask, other, trail};
@@ -55,7 +57,7 @@ fn only(candidate: Candidate, stream: StreamMode) -> ResilientClient {
 }
 
 fn calls(answer: &Response) -> Vec<(&str, Value)> {
-    let call = |call: &llm_protocol::ToolCall| serde_json::from_str(&call.arguments).unwrap();
+    let call = |call: &ToolCall| serde_json::from_str(&call.arguments).unwrap();
     answer.tool_calls.iter().map(|one| (one.name.as_str(), call(one))).collect()
 }
 
@@ -169,13 +171,128 @@ async fn hosts_with_rules_of_their_own_go_on_with_it_too() {
     }
 }
 
+/// What happens to conversations in applications: answers in several turns, tools that are called and hurried, names that
+/// no vendor has heard of, pictures that are their own address, marks at every turn.
+#[tokio::test]
+async fn conversations_are_taken_over_as_they_are() {
+    let call = |id: &str, name: &str| {
+        Part::ToolCall(ToolCall { id: id.into(), name: name.into(), arguments: String::new() })
+    };
+    let asks = |parts: Vec<Part>| Message::new(Role::Assistant, parts);
+    let picture = Image::url("data:image/png;base64,iVBORw0KGgo=");
+    let mut marked = vec![Message::system("Be brief.").cached(CacheTtl::FiveMinutes)];
+    for turn in 0..6 {
+        marked.push(Message::user(format!("Question {turn}")).cached(CacheTtl::OneHour));
+        marked.push(Message::assistant("Answer"));
+    }
+    marked.push(Message::user("And?"));
+    for (says, messages) in [
+        (
+            "calls in two turns, and a text",
+            vec![
+                Message::user("How is it?"),
+                asks(vec![call("a", "weather")]),
+                Message::assistant("One moment."),
+                asks(vec![call("b", "time")]),
+                Message::tool("b", "time", "noon"),
+                Message::tool("a", "weather", ""),
+            ],
+        ),
+        (
+            "a name that the model made up",
+            vec![
+                Message::user("How is it?"),
+                asks(vec![call("a", "multi_tool_use.parallel")]),
+                Message::tool("a", "multi_tool_use.parallel", "there is no such tool"),
+            ],
+        ),
+        (
+            "blank turns",
+            vec![Message::user("Hi"), Message::assistant(" "), Message::user(""), Message::user("So?")],
+        ),
+        ("a picture that is its own address", vec![Message::user("What is it?").image(picture)]),
+        ("more marks than a vendor takes", marked),
+        (
+            "a mark behind nothing",
+            vec![
+                Message::user("Hi"),
+                Message::assistant("Hi"),
+                Message::user("").cached(CacheTtl::OneHour),
+                Message::user("So?"),
+            ],
+        ),
+    ] {
+        let request = tools(Request::new(messages));
+        let lab = Lab::start().await;
+        for wire in WIRES {
+            let client = only(lab.candidate(wire, "m"), StreamMode::Auto);
+            let asked = ask(&client, Strategy::Failover, request.clone()).await;
+            assert!(asked.report.succeeded(), "{says}, {wire}: {:?}", asked.report);
+        }
+        for (name, host) in
+            [("openrouter", Host::OpenRouter), ("deepseek", Host::DeepSeek), ("mistral", Host::Mistral)]
+        {
+            lab.simulator.on(name, Behaviour::answer("ok").reasoning("Hm.").host(host));
+            let asked =
+                ask(&only(lab.host(name), StreamMode::Auto), Strategy::Failover, request.clone()).await;
+            assert!(asked.report.succeeded(), "{says}, {name}: {:?}", asked.report);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_was_never_heard_of_again_is_an_error_before_anyone_is_asked() {
+    let cancelled = ToolCall { id: "a".into(), name: "weather".into(), arguments: "{}".into() };
+    let turn = Message::new(Role::Assistant, vec![Part::ToolCall(cancelled)]);
+    for messages in [
+        vec![Message::user("How is it?"), turn.clone()],
+        vec![Message::user("How is it?"), turn, Message::user("Never mind.")],
+    ] {
+        for wire in WIRES {
+            let lab = Lab::start().await;
+            let client = only(lab.candidate(wire, "m"), StreamMode::Auto);
+            let asked = ask(&client, Strategy::Failover, tools(Request::new(messages.clone()))).await;
+            let error = asked.report.attempts()[0].error().unwrap();
+            assert_eq!((error.kind(), error.message()), (ErrorKind::BadRequest, "a tool call has no result"));
+            assert_eq!(lab.simulator.received_total(), 0);
+        }
+    }
+}
+
+/// A vendor that thinks aloud wants its own thought before a call that it hears the result of.
+#[tokio::test]
+async fn thinking_is_not_asked_for_where_it_would_be_refused() {
+    let lab = Lab::start().await;
+    lab.simulator.on("first", two_calls());
+    lab.simulator.on("thinker", Behaviour::answer("Sunny.").reasoning("Hm."));
+    let mut conversation = Conversation::new();
+    conversation.ask(&only(lab.candidate(Wire::OpenAi, "first"), StreamMode::Auto), Strategy::Failover).await;
+    let thinking = json!({"type": "enabled", "budget_tokens": 1024});
+    let request = conversation.0.clone().max_tokens(4096).extra("anthropic", "thinking", thinking);
+    let candidates = [lab.candidate(Wire::Anthropic, "thinker"), lab.candidate(Wire::OpenAi, "second")];
+    let client = ResilientClient::builder().candidates(candidates).build().unwrap();
+    let asked = ask(&client, Strategy::Failover, request.clone()).await;
+    assert_eq!(trail(&asked.report), ["thinker preempted_unsupported unsupported", "second success @stream"]);
+    // Begun with the same vendor, it goes on there.
+    lab.simulator.script("thinker", [two_calls(), Behaviour::answer("Sunny.").reasoning("Hm.")]);
+    let thinker = only(lab.candidate(Wire::Anthropic, "thinker"), StreamMode::Auto);
+    let mut conversation = Conversation::new();
+    conversation.0 = conversation.0.max_tokens(4096).extra(
+        "anthropic",
+        "thinking",
+        json!({"type": "enabled", "budget_tokens": 1024}),
+    );
+    conversation.ask(&thinker, Strategy::Failover).await;
+    assert_eq!(conversation.ask(&thinker, Strategy::FailoverStream).await.text, "Sunny.");
+}
+
 #[tokio::test]
 async fn what_only_another_vendor_can_read_is_refused_where_it_matters() {
     for wire in WIRES {
         let lab = Lab::start().await;
         let client = only(lab.candidate(wire, "first"), StreamMode::Auto);
-        let document = llm_protocol::Opaque::new("acme", r#"{"type":"document"}"#);
-        let question = Message::user("What is in it?").part(llm_protocol::Part::Opaque(document));
+        let document = Opaque::new("acme", r#"{"type":"document"}"#);
+        let question = Message::user("What is in it?").part(Part::Opaque(document));
         let asked = ask(&client, Strategy::Failover, Request::new([question])).await;
         assert_eq!(trail(&asked.report), ["first preempted_unsupported unsupported"], "{wire}");
         assert_eq!(lab.simulator.received_total(), 0);

@@ -57,6 +57,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The elements of a JSON list, each with its JSON; none of what is no list.
+#[cfg(feature = "openai")]
 pub(crate) fn elements(json: &str) -> Vec<&RawValue> {
     serde_json::from_str(json).unwrap_or_default()
 }
@@ -80,6 +81,7 @@ impl Growing {
     }
 
     /// The JSON of a member.
+    #[cfg(feature = "openai")]
     pub(crate) fn json(&self, name: &str) -> Option<Cow<'_, str>> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, grown)| match grown {
             Grown::Text(text) => serde_json::to_string(text).unwrap_or_default().into(),

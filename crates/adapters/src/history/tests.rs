@@ -248,6 +248,7 @@ fn marks_stand_behind_what_takes_them_and_no_more_than_may_be() {
     );
 }
 
+#[cfg(feature = "anthropic")]
 #[test]
 fn arguments_are_an_object_or_none() {
     let written = |text: &str| {
