@@ -112,7 +112,9 @@ async fn a_retry_comes_no_earlier_than_the_provider_asked_for() {
     for wire in WIRES {
         for strategy in Strategy::ALL {
             let hinted = Behaviour::status(500).header("retry-after-ms", "250");
-            let report = asked(wire, strategy, twice(), [hinted, Behaviour::answer("Thanks")]).await;
+            let report =
+                asked(wire, strategy, twice().backoff(ms(1), ms(250)), [hinted, Behaviour::answer("Thanks")])
+                    .await;
             let expected = ["asked failed server @first_token", "asked success @stream"];
             assert_eq!(trail(&report), expected, "{wire} {strategy:?}");
             let [first, second] = report.attempts() else { panic!("two attempts") };
@@ -128,7 +130,7 @@ async fn the_breaker_is_asked_before_every_retry() {
             let policy = twice().transient_retries(9);
             let report = asked(wire, strategy, policy, [Behaviour::status(500)]).await;
             let failed = "asked failed server @first_token";
-            let expected = repeated(3, failed, &["asked preempted_open", RESCUED]);
+            let expected = repeated(3, failed, &[RESCUED]);
             assert_eq!(trail(&report), expected, "{wire} {strategy:?}");
         }
     }

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+fn root() -> PathBuf {
+    // Without the way through this package, whose name would count as part of every path.
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).canonicalize().unwrap()
 }
 
 /// Every file below `folder` with this extension, build output left out.
@@ -24,7 +25,7 @@ fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    files(root(), "rs", &mut found);
+    files(&root(), "rs", &mut found);
     assert!(found.len() > 50, "only {} source files found", found.len());
     found.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
@@ -44,7 +45,8 @@ fn every_file_says_what_it_is_for() {
 #[test]
 fn no_source_file_has_outgrown_its_idea() {
     for (path, text) in sources() {
-        let limit = if path.components().any(|part| part.as_os_str() == "tests") { 600 } else { 330 };
+        let is_test = |part: Component<'_>| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs"));
+        let limit = if path.components().any(is_test) { 600 } else { 330 };
         assert!(text.lines().count() <= limit, "{} has {} lines", path.display(), text.lines().count());
     }
 }

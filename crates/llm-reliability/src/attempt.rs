@@ -40,6 +40,8 @@ pub struct Attempt {
     pub usage: Option<Usage>,
     /// What they cost, where the candidate has a price.
     pub cost: Option<Cost>,
+    /// Whether its answer had begun to be handed out: a `failover_stream` had come to its first token.
+    pub handed_out: bool,
     /// Whether the policy lets a `failover` go on to another candidate after this.
     pub fallback_eligible: bool,
     /// Whether the breaker's or the limiter's store was not available meanwhile.

@@ -9,7 +9,7 @@ use circuit_breaker::{
 use futures::future::{join, join_all};
 use tokio::time::timeout;
 
-use crate::budget::RetryBudget;
+use crate::budget::{Bucket, RetryBudget};
 use crate::call::InputError;
 use crate::candidate::Candidate;
 use crate::observer::Observer;
@@ -120,8 +120,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Uses this retry budget, which others may share, in place of one of its own of the default size. Without effect
-    /// as long as no [policy](Policy::transient_retries) tries anything twice.
+    /// Sets how often candidates may be asked again over many calls; each has a budget of this size to itself. Without
+    /// effect as long as no [policy](Policy::transient_retries) tries anything twice.
     pub fn retry_budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
@@ -166,6 +166,7 @@ impl ClientBuilder {
             Arc::new(Seat {
                 circuit: Circuit::new(Arc::clone(&breaker), Arc::clone(&key)),
                 quota: Quota::new(Arc::clone(&limiter), Arc::clone(&key)),
+                retries: Bucket::new(self.budget),
                 key,
                 provider: candidate.adapter.provider().into(),
                 model: candidate.adapter.model().into(),
@@ -175,8 +176,8 @@ impl ClientBuilder {
         let seats: Vec<_> = self.candidates.into_iter().map(seat).collect();
         let mut ranked = seats.clone();
         ranked.sort_by_key(|seat| seat.candidate.priority);
-        let Self { policy, budget, timeouts, .. } = self;
-        let shared = Shared { seats, ranked, policy, budget, timeouts, observer };
+        let Self { policy, timeouts, .. } = self;
+        let shared = Shared { seats, ranked, policy, timeouts, observer };
         Ok(ResilientClient { shared: Arc::new(shared), breaker, limiter })
     }
 }

@@ -83,7 +83,6 @@ pub(crate) enum Reached {
 
 impl Course {
     fn new(run: &Arc<Run>, until: Until) -> Self {
-        run.begin_retries();
         Self { run: Arc::clone(run), until, asked: 0, begun: 0 }
     }
 
@@ -101,17 +100,23 @@ impl Course {
                 let ordinal = self.begun;
                 self.begun += 1;
                 let attempt = match run.attempt(seat, ordinal, launch, now, self.until).await {
-                    Landing::Committed(flight) => return Reached::Token(flight, self),
+                    Landing::Committed(flight) => {
+                        self.until = Until::Takeover;
+                        return Reached::Token(flight, self);
+                    }
                     Landing::Landed(attempt) => attempt,
                 };
                 let step = run.after(&attempt, retried);
+                let charged = !matches!(attempt.outcome, Outcome::DeferredBackpressure(_));
                 run.keep(attempt);
                 match step {
                     Step::Finish => return Reached::End(Ended::Answered),
                     Step::Stop => return Reached::End(Ended::Stopped),
                     Step::OutOfTime => return Reached::End(Ended::TotalTimeout),
-                    Step::Retry(pause) => run.pause(pause).await,
-                    Step::Advance => break,
+                    Step::Retry(pause) if run.may_retry(seat, pause, charged).await => {
+                        run.pause(pause).await;
+                    }
+                    Step::Retry(_) | Step::Advance => break,
                 }
                 launch = Launch::Retry;
             }

@@ -5,6 +5,7 @@ use futures::future::join_all;
 use crate::attempt::{Attempt, Launch};
 use crate::call::{Call, InputError};
 use crate::client::ResilientClient;
+use crate::failover::exhausted;
 use crate::flight::{Landing, Until};
 use crate::report::{Ended, Quorum, QuorumPolicy, Report, Strategy};
 use crate::run::Run;
@@ -35,14 +36,14 @@ impl ResilientClient {
         });
         let attempts = join_all(seats).await;
         let quorum = Quorum::of(QuorumPolicy::All, &attempts);
-        let ended = if quorum.is_met() { Ended::QuorumMet } else { missed(&attempts) };
-        Ok(run.report(ended, attempts, Some(quorum), run.started.elapsed()))
+        Ok(run.report(ended(&quorum, &attempts), attempts, Some(quorum), run.started.elapsed()))
     }
 }
 
-/// No answer at all: is everyone only unavailable for now?
-fn missed(attempts: &[Attempt]) -> Ended {
-    match crate::failover::exhausted(attempts) {
+/// Where there is no answer at all: is everyone only unavailable for now?
+pub(crate) fn ended(quorum: &Quorum, attempts: &[Attempt]) -> Ended {
+    match exhausted(attempts) {
+        _ if quorum.is_met() => Ended::QuorumMet,
         Ended::Exhausted => Ended::QuorumNotMet,
         unavailable => unavailable,
     }

@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use circuit_breaker::{Cost, LimitReason, Limited, Permit, RejectReason, Rejection, Slot};
 use futures::{FutureExt, stream};
-use llm_protocol::{
-    Clock, Error, ErrorKind, EventStream, FinishReason, Progress, ResponseBuilder, StreamEvent,
-};
+use llm_protocol::{Clock, Error, ErrorKind, EventStream, Progress, ResponseBuilder, StreamEvent};
 use tokio::time::Instant;
 
 use self::meter::Meter;
@@ -36,6 +34,8 @@ pub(crate) enum Until {
     Complete,
     /// To the first token: the rest is handed out as it comes.
     FirstToken,
+    /// The same, while the reader of a stream that was cut decides when it goes on.
+    Takeover,
 }
 
 /// What became of an attempt at its commit point.
@@ -128,6 +128,7 @@ impl Flight {
 
     /// From admission to the commit point. A panic on the way, in the adapter or in a store, is an error like others.
     pub(crate) async fn fly(&mut self, until: Until) -> Result<(), Cause> {
+        self.meter.paced = until == Until::Takeover;
         let flown = AssertUnwindSafe(self.advance(until)).catch_unwind().await;
         flown.unwrap_or_else(|_panic| Err(panicked().into()))
     }
@@ -137,7 +138,7 @@ impl Flight {
         self.open().await?;
         while let Some(event) = poll_fn(|cx| self.poll_event(cx)).await {
             let event = event?;
-            if until == Until::FirstToken {
+            if until != Until::Complete {
                 self.held.push_back(event);
                 if self.has_token() {
                     break;
@@ -206,6 +207,7 @@ impl Flight {
             StreamMode::Never => None,
         };
         self.streamed = streaming.is_some();
+        run.begin_retries(seat, self.launch);
         meter.dispatch(now, self.streamed);
         let events: EventStream = if let Some(adapter) = streaming {
             meter.guard(adapter.stream(&run.request, progress)).await?
@@ -222,17 +224,18 @@ impl Flight {
         let Some(events) = &mut self.events else { return Poll::Ready(None) };
         let next = match ready!(self.meter.poll_hard_limit(cx)) {
             Some(clock) => Err(clock),
-            None => match events.as_mut().poll_next(cx) {
+            None => match poll_contained(events, cx) {
                 Poll::Ready(next) => Ok(next),
                 Poll::Pending => Err(ready!(self.meter.poll_expired(cx))),
             },
         };
         let finished = self.answer.is_finished();
-        Poll::Ready(match next {
-            Ok(Some(Ok(event))) => Some(self.note(&event).map(|()| event)),
+        let noted = next.map(|next| next.map(|event| event.and_then(|event| self.note(event))));
+        Poll::Ready(match noted {
+            Ok(Some(Ok(event))) => Some(Ok(event)),
+            // The answer is whole. What is missing may be a count of tokens.
+            _ if finished => self.withheld().map(Err),
             Ok(Some(Err(error))) => Some(Err(error)),
-            // What did not come may be a count of tokens; the answer is whole.
-            Ok(None) | Err(_) if finished => self.withheld().map(Err),
             Ok(None) => {
                 let error = Error::new(ErrorKind::Truncated, "the stream ended without its terminal marker");
                 Some(Err(error))
@@ -241,26 +244,11 @@ impl Flight {
         })
     }
 
-    /// The error of an answer that is complete and none: the model declined, its vendor calls it failed, or a filter
-    /// left nothing of it.
-    fn withheld(&self) -> Option<Error> {
-        let answer = self.answer.response();
-        let (kind, why) = match answer.finish_reason {
-            _ if answer.refusal.is_some() => (ErrorKind::Refusal, "the model declined to answer"),
-            FinishReason::Error => (ErrorKind::Server, "the provider says that its model failed"),
-            FinishReason::ContentFilter if answer.is_empty() => {
-                (ErrorKind::ContentFilter, "a filter held the answer back")
-            }
-            _ => return None,
-        };
-        Some(Error::new(kind, why))
-    }
-
-    fn note(&mut self, event: &StreamEvent) -> Result<(), Error> {
+    fn note(&mut self, event: StreamEvent) -> Result<StreamEvent, Error> {
         if matches!(event, StreamEvent::Discard) {
             return Err(Error::new(ErrorKind::Protocol, "the adapter takes its own answer back"));
         }
-        self.meter.saw(event);
+        self.meter.saw(&event);
         if self.first_token.is_none() && self.streamed && event.is_token() {
             self.first_token = self.dispatched.map(|dispatched| dispatched.elapsed());
         }
@@ -268,8 +256,8 @@ impl Flight {
         if self.size > MAX_ANSWER_BYTES {
             return Err(Error::new(ErrorKind::Protocol, "the answer is larger than any answer may be"));
         }
-        self.answer.absorb(event);
-        Ok(())
+        self.answer.absorb(&event);
+        Ok(event)
     }
 
     /// Whether there is something for the caller: the point of no return of a handed-out stream.
@@ -277,14 +265,17 @@ impl Flight {
         !self.answer.response().is_empty()
     }
 
-    /// The next event for the caller: what was held back first.
-    pub(crate) fn poll_handout(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
+    /// From here on it is handed out: its reader decides when it goes on.
+    pub(crate) fn hand_out(&mut self) {
         self.handed_out = true;
         self.meter.hand_out();
+    }
+
+    /// The next event for the caller: what was held back first.
+    pub(crate) fn poll_handout(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
         match self.held.pop_front() {
             Some(event) => Poll::Ready(Some(Ok(event))),
-            None => catch_unwind(AssertUnwindSafe(|| self.poll_event(cx)))
-                .unwrap_or_else(|_panic| Poll::Ready(Some(Err(panicked())))),
+            None => self.poll_event(cx),
         }
     }
 
@@ -292,6 +283,15 @@ impl Flight {
     pub(crate) fn answer(&self) -> &ResponseBuilder {
         &self.answer
     }
+}
+
+/// What a stream says next. A panic in it is an error like others.
+fn poll_contained(
+    events: &mut EventStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<StreamEvent, Error>>> {
+    let next = catch_unwind(AssertUnwindSafe(|| events.as_mut().poll_next(cx)));
+    next.unwrap_or_else(|_panic| Poll::Ready(Some(Err(panicked()))))
 }
 
 /// Whatever an adapter panics with may hold anything, so nothing of it is kept.

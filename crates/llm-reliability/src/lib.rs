@@ -7,6 +7,7 @@ mod budget;
 mod call;
 mod candidate;
 mod client;
+mod contain;
 mod failover;
 mod fan_out;
 mod flight;

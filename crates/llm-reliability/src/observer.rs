@@ -1,11 +1,11 @@
 //! Watching every attempt and every transition of a breaker.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use circuit_breaker::Transition;
 
 use crate::attempt::Attempt;
+use crate::contain::contain;
 
 /// Is told of every attempt when it ends, also of one whose caller has gone away, and of every transition of the
 /// client's own breaker.
@@ -44,6 +44,5 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 
 /// Tells the observer; whatever it does stays with it.
 pub(crate) fn tell(observer: &dyn Observer, attempt: &Attempt) {
-    // The panic hook has already said what there is to say.
-    let _ = catch_unwind(AssertUnwindSafe(|| observer.on_attempt(attempt)));
+    contain(|| observer.on_attempt(attempt));
 }

@@ -90,6 +90,9 @@ impl Policy {
     /// the stream ends as it would have without this. Cuts by an error that this policy stops on, or by the total
     /// limit, are final.
     ///
+    /// What was discarded stays with its attempt, in memory and in the report: a call that is cut again and again holds
+    /// every part that it had handed out.
+    ///
     /// Off by default, as the reader has to take part: one that shows text at once has to take it back. A
     /// [`ResponseBuilder`](llm_protocol::ResponseBuilder) does so by itself.
     ///
@@ -99,9 +102,13 @@ impl Policy {
         self
     }
 
-    /// Tries the same candidate again after a transient error, at most this often and as long as the client's
+    /// Tries the same candidate again after a transient error, at most this often and as long as the candidate's
     /// [`RetryBudget`](crate::RetryBudget) lasts. Timeouts are left out: asking a silent route again multiplies the
     /// wait. So are answers that had begun to be handed out.
+    ///
+    /// It never waits for what is not worth it: not for a provider that wants to be left alone for longer than the
+    /// longest [pause](Self::backoff), not for a circuit that has opened, and not beyond the time of the call. The next
+    /// candidate is asked then; if there is none, the call is exhausted.
     pub fn transient_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
@@ -114,7 +121,9 @@ impl Policy {
     }
 
     /// Waits for a throttling provider when its own hint is no longer than this, in place of moving on. Such waits
-    /// count as [retries](Self::transient_retries).
+    /// count as [retries](Self::transient_retries): without any of these this does nothing. They take nothing from the
+    /// [budget](crate::RetryBudget), as the provider itself has said when to come back. A used-up quota is never waited
+    /// for.
     pub fn wait_out_backpressure(mut self, longest: Duration) -> Self {
         self.wait_out = longest;
         self
@@ -122,14 +131,18 @@ impl Policy {
 
     /// Sets the pause before a retry: a random part of `first`, doubled with every retry, at most `cap`. Full jitter,
     /// after "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. Default 250 ms and 8 s.
+    ///
+    /// A provider's own hint is waited out in full where it is no longer than `cap`. Where it is longer, the candidate
+    /// is not tried again in this call, even if it is the last.
     pub fn backoff(mut self, first: Duration, cap: Duration) -> Self {
         self.backoff = first;
         self.backoff_cap = cap;
         self
     }
 
-    /// What comes after `attempt`, when its candidate has been retried `retried` times before. `jitter` in 0..1 is
-    /// the random part of a pause.
+    /// What comes after `attempt`, when its candidate has been retried `retried` times before. `jitter` in 0..1 is the
+    /// random part of a pause. A failover that has no time or no token for a retry, or sees the circuit open, advances
+    /// instead.
     pub fn after(&self, attempt: &Attempt, retried: u32, jitter: f64) -> Step {
         match &attempt.outcome {
             Outcome::Success(_) => Step::Finish,
@@ -165,17 +178,15 @@ impl Policy {
     }
 
     fn worth_retrying(&self, error: &Error) -> bool {
-        let kind = match error.kind() {
-            ErrorKind::Timeout(_) => self.retry_timeouts,
-            kind => match kind.category() {
-                Category::Transient => true,
-                // A used-up quota is never looped over, however short the hint.
-                Category::Backpressure if kind == ErrorKind::QuotaExhausted => false,
-                Category::Backpressure => error.retry_after().is_some_and(|hint| hint <= self.wait_out),
-                Category::Terminal => false,
-            },
+        let hint = error.retry_after();
+        let worth = match (error.category(), error.kind()) {
+            (Category::Transient, ErrorKind::Timeout(_)) if !self.retry_timeouts => false,
+            (Category::Transient, _) => hint.is_none_or(|hint| hint <= self.backoff_cap),
+            // A used-up quota is never looped over, however short the hint.
+            (Category::Backpressure, ErrorKind::QuotaExhausted) | (Category::Terminal, _) => false,
+            (Category::Backpressure, _) => hint.is_some_and(|hint| hint <= self.wait_out),
         };
-        kind && error.should_retry() != Some(false)
+        worth && error.should_retry() != Some(false)
     }
 
     fn pause(&self, error: &Error, retried: u32, jitter: f64) -> Duration {

@@ -1,5 +1,6 @@
 //! What a strategy returns: every attempt, and what came of them.
 
+mod agreement;
 mod no_answer;
 mod quorum;
 mod wire;
@@ -135,15 +136,13 @@ impl Report {
     }
 
     /// What the caller was left with of an answer that was cut, when the call ended with it. `None` when there is an
-    /// answer, and when another candidate had begun to give one in place of what was cut. Each attempt that was cut
-    /// keeps [its own](Attempt::partial).
+    /// answer, and when another candidate had begun to give one in place of what was cut: the caller had discarded it.
+    /// Each attempt that was cut keeps [its own](Attempt::partial).
     pub fn partial(&self) -> Option<&Response> {
         if self.ended != Ended::Interrupted {
             return None;
         }
-        // Whoever came to its first token after the cut had it discarded.
-        let after_the_cut = |attempt: &&Attempt| attempt.first_token.is_none() || attempt.partial().is_some();
-        self.attempts.iter().rev().take_while(after_the_cut).find_map(Attempt::partial)
+        last_handed_out(&self.attempts).and_then(Attempt::partial)
     }
 
     /// How many answers were wanted and how many came, of a `fan_out`.
@@ -196,10 +195,16 @@ impl Report {
     }
 }
 
-/// The error to tell of a call without an answer: what cut the one that was handed out, else the last.
+/// Whose answer the caller had last: every earlier one was discarded for it.
+fn last_handed_out(attempts: &[Attempt]) -> Option<&Attempt> {
+    attempts.iter().rev().find(|attempt| attempt.handed_out)
+}
+
+/// The error to tell of a call without an answer: what cut the one that the caller had last, if anything did, else the
+/// last.
 pub(crate) fn decisive_error(attempts: &[Attempt]) -> Option<&Error> {
-    let cut = attempts.iter().rev().find(|attempt| attempt.partial().is_some());
-    cut.map_or_else(|| attempts.iter().rev().find_map(Attempt::error), Attempt::error)
+    let any = || attempts.iter().rev().find_map(Attempt::error);
+    last_handed_out(attempts).map_or_else(any, Attempt::error)
 }
 
 pub(crate) fn sum_usage(attempts: &[Attempt]) -> Usage {

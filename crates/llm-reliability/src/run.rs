@@ -1,30 +1,39 @@
 //! One call while it runs: what all its attempts share.
 
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use circuit_breaker::{Circuit, Quota};
+use circuit_breaker::{Circuit, Quota, State};
+use futures::FutureExt;
 use llm_protocol::Request;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::attempt::{Attempt, Launch};
-use crate::budget::RetryBudget;
+use crate::budget::Bucket;
 use crate::call::{Call, InputError};
 use crate::candidate::Candidate;
+use crate::contain::Contained;
 use crate::flight::{Flight, Landing, Until};
 use crate::observer::Observer;
 use crate::policy::{Policy, Step};
 use crate::report::{Ended, Quorum, Report, Strategy};
 use crate::timeouts::{Limits, Timeouts, deadline};
 
-/// A candidate with what is looked up once for it: its circuit, its quota, its names.
+/// How long a store may take over the question whether a retry is worth a pause. What it says later is asked for
+/// anyway, when the pause is over.
+const GLANCE: Duration = Duration::from_millis(250);
+
+/// A candidate with what is looked up once for it: its circuit, its quota, its retries, its names.
 pub(crate) struct Seat {
     pub(crate) candidate: Candidate,
     pub(crate) circuit: Circuit,
     pub(crate) quota: Quota,
+    pub(crate) retries: Bucket,
     pub(crate) key: Arc<str>,
     pub(crate) provider: Arc<str>,
     pub(crate) model: Arc<str>,
@@ -37,7 +46,6 @@ pub(crate) struct Shared {
     /// As they are asked one after the other.
     pub(crate) ranked: Vec<Arc<Seat>>,
     pub(crate) policy: Policy,
-    pub(crate) budget: RetryBudget,
     pub(crate) timeouts: Timeouts,
     pub(crate) observer: Arc<dyn Observer>,
 }
@@ -96,19 +104,28 @@ impl Run {
         self.policy.as_ref().unwrap_or(&self.shared.policy)
     }
 
-    /// A call begins that may try its candidates again: the budget grows.
-    pub(crate) fn begin_retries(&self) {
-        if self.policy().retries_at_all() {
-            self.shared.budget.earn();
+    /// A candidate is asked: where it may be asked again, its budget grows by what its first request adds.
+    pub(crate) fn begin_retries(&self, seat: &Seat, launch: Launch) {
+        let first = matches!(launch, Launch::Primary | Launch::Failover);
+        if first && self.policy().retries_at_all() {
+            seat.retries.earn();
         }
     }
 
-    /// What comes after this attempt. There is no retry for which the call would be over, or the budget used up.
+    /// What the policy says to this attempt.
     pub(crate) fn after(&self, attempt: &Attempt, retried: u32) -> Step {
-        match self.policy().after(attempt, retried, fastrand::f64()) {
-            Step::Retry(pause) if !self.has_time_for(pause) || !self.shared.budget.spend() => Step::Advance,
-            step => step,
-        }
+        self.policy().after(attempt, retried, fastrand::f64())
+    }
+
+    /// Whether it makes sense to wait for a retry: not if its circuit is open by now, if the call would be over, or if
+    /// there is no token where one is due.
+    pub(crate) async fn may_retry(&self, seat: &Seat, pause: Duration, charged: bool) -> bool {
+        let limit = deadline(Instant::now(), GLANCE);
+        let limit = self.total.map_or(limit, |total| total.min(limit));
+        let status = within(limit, AssertUnwindSafe(seat.circuit.status()).catch_unwind()).await;
+        // A store that says nothing is asked again before anything is sent.
+        let open = matches!(status, Some(Ok(status)) if status.state == State::Open);
+        !open && self.has_time_for(pause) && (!charged || seat.retries.spend())
     }
 
     fn has_time_for(&self, pause: Duration) -> bool {
@@ -156,7 +173,8 @@ impl Run {
     ) -> Landing {
         let mut flight = Flight::new(self, seat, ordinal, launch, begun);
         match flight.fly(until).await {
-            Ok(()) if until == Until::FirstToken && flight.has_token() => {
+            Ok(()) if until != Until::Complete && flight.has_token() => {
+                flight.hand_out();
                 Landing::Committed(Box::new(flight))
             }
             Ok(()) => Landing::Landed(flight.finish()),
@@ -179,11 +197,12 @@ fn limits(call: &Timeouts, seat: &Seat, shared: &Shared) -> Limits {
     call.or(&seat.candidate.timeouts).or(&shared.timeouts).limits()
 }
 
-/// The future's value, if it comes before the limit.
+/// The future's value, if it comes before the limit. It is a store's: a panic when it is given up stays with it.
 pub(crate) async fn within<T>(limit: Instant, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = std::pin::pin!(future);
+    let future = pin!(Some(future));
+    let mut future = Contained::new(future);
     // Most of these are ready at once; a timer is made only for those that are not.
-    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+    match poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await {
         Poll::Ready(value) => Some(value),
         Poll::Pending => tokio::time::timeout_at(limit, future).await.ok(),
     }

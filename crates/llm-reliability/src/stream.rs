@@ -60,7 +60,8 @@ impl FailoverStream {
         &self.attempts
     }
 
-    /// Tokens of all attempts so far, the one that is streaming included, as far as their providers told.
+    /// Tokens of all attempts so far, the one that is streaming included, as far as their providers told. While the
+    /// answer starts anew, those of the attempt that is being asked are left out until its first token, or its end.
     pub fn usage(&self) -> Usage {
         let mut usage = sum_usage(&self.attempts);
         if let Handout::Open(flight, _) = &self.state {
@@ -69,7 +70,7 @@ impl FailoverStream {
         usage
     }
 
-    /// What they cost, one sum for each currency.
+    /// What they cost, one sum for each currency; of the same attempts as [`usage`](Self::usage).
     pub fn cost(&self) -> Vec<Cost> {
         let open = match &self.state {
             Handout::Open(flight, _) => flight.cost(),

@@ -9,13 +9,18 @@ use tokio::time::Instant;
 /// has none; `cleanup` belongs to the client alone.
 ///
 /// The connection has a clock of its own, which belongs to the HTTP client and is set there.
+///
+/// A clock that runs out counts on the candidate's circuit, unless it is `total`. The reader of a
+/// [stream](crate::FailoverStream) comes when it likes, so what it comes to see more than a second late is held against
+/// nobody; anywhere else it counts however late it is noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// From dispatch until the model shows that it is at work: text, a tool call, or reasoning. Keep-alives do not
-    /// count. Default 15 s. Only where the answer is streamed.
+    /// From dispatch until the model shows that it is at work: text, a tool call, reasoning, or a sign of
+    /// [work](llm_protocol::StreamEvent::Working) that does not show. Keep-alives do not count. Default 15 s. Only
+    /// where the answer is streamed.
     pub first_token: Option<Duration>,
-    /// Between two deltas of a stream, counted only while the consumer waits. Default 30 s.
+    /// Between two such signs of a stream, counted only while the consumer waits. Default 30 s.
     pub idle: Option<Duration>,
     /// From dispatch until the answer is whole. Default 60 s.
     pub attempt: Option<Duration>,

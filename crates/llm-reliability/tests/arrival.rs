@@ -9,13 +9,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{ms, secs, trail};
+use common::{Seen, ms, secs, trail};
 use futures::{FutureExt, StreamExt};
+use llm_protocol::testing::{self as scripted, ScriptedModel};
 use llm_protocol::{
     Capabilities, Error, EventStream, FinishReason, HealthStatus, ModelAdapter, Progress, Request, Response,
     StreamEvent, StreamingModelAdapter, Usage,
 };
-use llm_reliability::{FailoverStream, ResilientClient, Timeouts};
+use llm_reliability::{FailoverStream, Policy, ResilientClient, Timeouts};
 use tokio::task::coop;
 
 /// A model whose stream is polled like this, step by step, once or over and over.
@@ -37,7 +38,7 @@ enum Step {
     Arriving,
     /// Nothing yet, and the task's turn is used up.
     Starving,
-    /// A guard that panics when the stream is dropped.
+    /// A guard that panics when the stream is dropped. Alone: there will never be a stream.
     Trap,
 }
 
@@ -94,6 +95,9 @@ impl StreamingModelAdapter for Polled {
         let rounds = if self.endless { usize::MAX } else { 1 };
         let mut steps = std::iter::repeat_n(self.steps.clone(), rounds).flatten();
         let trap = Trap(self.steps.iter().any(|step| matches!(step, Step::Trap)));
+        if matches!(self.steps[..], [Step::Trap]) {
+            std::future::pending::<()>().await;
+        }
         let poll = move |cx: &mut Context<'_>| {
             let _held = &trap;
             steps.next().map_or(Poll::Ready(None), |step| step.poll(cx))
@@ -158,6 +162,43 @@ async fn a_stall_of_the_whole_program_is_not_the_models() {
 async fn a_stream_that_panics_when_it_is_dropped_takes_nothing_with_it() {
     let silent = vec![Step::Wait, Step::Trap, Step::Wait, Step::Wait, Step::Wait, Step::Wait, Step::Wait];
     assert_eq!(collected(silent, secs(8)).await, ["p:polled failed timeout/first_token @first_token"]);
+    // So is a future that never came to a stream: its timeout stays one.
+    assert_eq!(
+        collected(vec![Step::Trap], secs(8)).await,
+        ["p:polled failed timeout/first_token @first_token"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adapter_that_panics_when_it_is_given_up_takes_neither_the_caller_nor_the_report_with_it() {
+    let seen = Seen::default();
+    let stuck = || polled(vec![Step::Trap]);
+    let client = ResilientClient::builder().candidate(stuck()).observer(seen.clone()).build().unwrap();
+    assert!(client.failover("hi").now_or_never().is_none());
+    assert!(client.failover_stream("hi").now_or_never().is_none());
+    assert!(client.fan_out("hi").now_or_never().is_none());
+    assert_eq!(seen.take(), ["p:polled cancelled @first_token"; 3]);
+
+    let cut = scripted::Step::answer("half an answer").then_end();
+    let client = ResilientClient::builder()
+        .candidate(ScriptedModel::new("p:cut").then(cut))
+        .candidate(stuck())
+        .policy(Policy::default().restart_on_cut(true))
+        .observer(seen.clone())
+        .build()
+        .unwrap();
+    for reported in [true, false] {
+        let mut stream = client.failover_stream("hi").await.unwrap();
+        while let Some(Some(_)) = stream.next().now_or_never() {}
+        if reported {
+            let report = stream.into_report();
+            assert_eq!(report.partial().unwrap().text, "half an answer");
+            assert_eq!(report.attempts().len(), 2);
+        } else {
+            drop(stream);
+        }
+        assert_eq!(seen.take(), ["p:cut interrupted truncated @stream", "p:polled cancelled @first_token"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

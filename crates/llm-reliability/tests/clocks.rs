@@ -5,11 +5,16 @@
 
 mod common;
 
-use common::{builder, client, secs, text, trail};
+use std::num::NonZeroU32;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use common::{builder, client, ms, secs, text, trail};
+use futures::StreamExt;
 use llm_protocol::testing::{ScriptedModel, Step};
 use llm_protocol::{FinishReason, StreamEvent, Usage};
-use llm_reliability::circuit_breaker::State;
-use llm_reliability::{Call, Candidate, Ended, ResilientClient, Timeouts};
+use llm_reliability::circuit_breaker::{Settings, State};
+use llm_reliability::{Call, Candidate, Ended, Policy, ResilientClient, Timeouts};
 use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
@@ -45,6 +50,68 @@ async fn reasoning_satisfies_the_clock_and_is_not_the_first_token() {
     assert_eq!(trail(&report), ["p:thinking success @stream"]);
     assert_eq!(report.attempts()[0].first_token, Some(secs(35)));
     assert_eq!(report.response().unwrap().reasoning.as_deref(), Some("hm"));
+
+    // So does work that does not show, as long as there are signs of it.
+    let mut working = Step::events([]);
+    for _ in 0..4 {
+        working = working.after(secs(10)).then_event(StreamEvent::Working);
+    }
+    let silent = ScriptedModel::new("p:working").then(working.clone().then_stall());
+    let limits = Timeouts::new().first_token(secs(15)).idle(secs(15)).attempt(secs(100));
+    let models = [silent, ScriptedModel::new("p:done").then(working.after(secs(10)).then_answer("yes"))];
+    let report = builder(&models).timeouts(limits).build().unwrap().failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:working failed timeout/idle @first_token", "p:done success @stream"]);
+    let took: Vec<_> =
+        report.attempts().iter().map(|attempt| (attempt.latency, attempt.first_token)).collect();
+    assert_eq!(took, [(secs(55), None), (secs(50), Some(secs(50)))]);
+}
+
+/// Polls like a runtime that comes by only this often.
+async fn rarely<T>(pause: Duration, future: impl Future<Output = T>) -> T {
+    let mut future = Box::pin(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+        tokio::time::advance(pause).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_runtime_keeps_no_circuit_from_opening() {
+    let once = Settings::default().failure_threshold(NonZeroU32::MIN);
+    for (strategy, pause) in [
+        ("failover", ms(400)),
+        ("failover_stream", ms(400)),
+        ("fan_out", ms(400)),
+        ("restart", ms(400)),
+        // Where a reader is waited for, this one would have been away. There is none here.
+        ("failover", secs(7)),
+        ("failover_stream", secs(7)),
+        ("fan_out", secs(7)),
+    ] {
+        let cut = ScriptedModel::new("p:cut").then(Step::answer("half").then_end());
+        let silent = ScriptedModel::new("p:silent").then(Step::stall());
+        let models = if strategy == "restart" { vec![cut, silent] } else { vec![silent] };
+        let policy = Policy::default().restart_on_cut(true);
+        let client = builder(&models).breaker_settings(once.clone()).policy(policy).build().unwrap();
+        let report = rarely(pause, async {
+            match strategy {
+                "failover" => client.failover("hi").await.unwrap(),
+                "fan_out" => client.fan_out("hi").await.unwrap(),
+                _ => {
+                    let mut stream = client.failover_stream("hi").await.unwrap();
+                    while stream.next().await.is_some_and(|event| event.is_ok()) {}
+                    stream.into_report()
+                }
+            }
+        })
+        .await;
+        let last = report.attempts().last().unwrap();
+        assert_eq!(last.to_string(), "p:silent failed timeout/first_token @first_token", "{strategy}");
+        assert!(last.latency > secs(16), "{strategy}: asking again alone took more than a second");
+        assert_eq!(client.status().await.last().unwrap().1.state, State::Open, "{strategy}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use llm_reliability::circuit_breaker::{
     Admission, Ask, Breaker, Cost, LeaseId, LimitReason, Limited, Limiter, RejectReason, Rejection,
     Reservation, Settlement, State, Status, Transition, async_trait,
 };
-use llm_reliability::{Attempt, Call, Ended, Observer, Timeouts};
+use llm_reliability::{Attempt, Call, Ended, Observer, Policy, Timeouts};
 use parking_lot::Mutex;
 
 /// A store that writes down what it is asked and told, and answers as it was set up to.
@@ -33,6 +33,10 @@ struct Store {
     hangs: bool,
     panics: bool,
     panics_when_told: bool,
+    panics_when_dropped: bool,
+    /// It is asked how a circuit stands, and does not say so, or panics.
+    says_nothing: bool,
+    knows_nothing: bool,
     slow: Duration,
 }
 
@@ -46,6 +50,7 @@ impl Store {
     }
 
     async fn think(&self) {
+        let _trap = self.panics_when_dropped.then(|| Trap);
         if self.hangs {
             std::future::pending::<()>().await;
         }
@@ -54,6 +59,15 @@ impl Store {
 
     fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.said.lock())
+    }
+}
+
+/// What a store's future may hold.
+struct Trap;
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        panic!("a store that cannot even be dropped");
     }
 }
 
@@ -85,6 +99,11 @@ impl Breaker for Store {
 
     async fn status(&self, _: &str) -> Status {
         self.think().await;
+        assert!(!self.knows_nothing, "the store is broken");
+        if self.says_nothing {
+            let _trap = Trap;
+            std::future::pending::<()>().await;
+        }
         Status::default()
     }
 
@@ -206,6 +225,35 @@ async fn a_store_that_hangs_holds_nothing_up_for_long() {
         assert_eq!(client.status().await[0].1.degraded, !limiter);
     }
     assert_eq!(model.started(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_say_how_a_circuit_stands_holds_no_retry_up_for_long() {
+    for (store, pause) in [
+        (Store { says_nothing: true, ..Store::default() }, Duration::from_millis(250)),
+        (Store { knows_nothing: true, ..Store::default() }, Duration::ZERO),
+        (Store::default(), Duration::ZERO),
+    ] {
+        let model = ScriptedModel::new("p:a").then(failing(ErrorKind::Server)).then(Step::answer("ok"));
+        let policy = Policy::default().transient_retries(1).backoff(Duration::ZERO, Duration::ZERO);
+        let client = builder(&[model]).breaker(Arc::new(store)).policy(policy).build().unwrap();
+        let report = client.failover("hi").await.unwrap();
+        assert_eq!(trail(&report), ["p:a failed server @first_token", "p:a success @stream"]);
+        let elapsed = report.elapsed();
+        assert!((pause..pause + Duration::from_millis(10)).contains(&elapsed), "{elapsed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_when_it_is_given_up_never_unwinds_the_call() {
+    let store = || Arc::new(Store { hangs: true, panics_when_dropped: true, ..Store::default() });
+    let seen = Seen::default();
+    let client =
+        builder(&[ScriptedModel::new("p:a")]).breaker(store()).observer(seen.clone()).build().unwrap();
+    assert_eq!(client.failover("hi").await.unwrap().ended(), Ended::StoreUnavailable);
+    assert_eq!(seen.take(), ["p:a preempted_open"]);
+    assert!(tokio::time::timeout(secs(1), client.failover("hi")).await.is_err());
+    assert_eq!(seen.take(), ["p:a cancelled"]);
 }
 
 #[tokio::test(start_paused = true)]

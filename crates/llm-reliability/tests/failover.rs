@@ -313,7 +313,7 @@ async fn transient_errors_are_retried_when_asked_for_and_every_try_is_visible() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_waits_for_the_hint_and_asks_breaker_and_limiter_again() {
+async fn a_retry_waits_for_the_hint_and_ends_where_the_circuit_opens() {
     let hinted = Error::new(ErrorKind::Server, "").with_retry_after(secs(3));
     let a = ScriptedModel::new("p:a").then(Step::error(hinted)).then(Step::answer("ok"));
     let client = builder(&[a]).policy(Policy::default().transient_retries(1)).build().unwrap();
@@ -321,13 +321,11 @@ async fn a_retry_waits_for_the_hint_and_asks_breaker_and_limiter_again() {
     assert_eq!(trail(&report), ["p:a failed server @first_token", "p:a success @stream"]);
     assert!(report.attempts()[1].start >= secs(3), "{:?}", report.attempts()[1].start);
 
-    // Three failures open the circuit, so the third retry is not let out.
+    // Three failures open the circuit, so there is no third retry.
     let b = ScriptedModel::new("p:b").then(failing(ErrorKind::Server));
     let client = builder(&[b.clone()]).policy(Policy::default().transient_retries(5)).build().unwrap();
     let report = client.failover("hi").await.unwrap();
-    assert_eq!(b.started(), 3);
-    assert_eq!(trail(&report)[3], "p:b preempted_open");
-    assert_eq!(report.attempts().len(), 4);
+    assert_eq!((b.started(), report.attempts().len()), (3, 3));
 }
 
 #[tokio::test(start_paused = true)]

@@ -332,6 +332,41 @@ async fn an_answer_that_comes_whole_takes_over_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_discarded_is_not_what_the_caller_was_left_with() {
+    for mode in [StreamMode::Never, StreamMode::Auto] {
+        let second =
+            Candidate::from(ScriptedModel::new("p:b").then(Step::answer("another one"))).stream(mode);
+        let client = ResilientClient::builder()
+            .candidate(ScriptedModel::new("p:a").then(cut()))
+            .candidate(second)
+            .policy(restarting())
+            .build()
+            .unwrap();
+        // Given up right after `Discard`, and after something had come in place of what was discarded.
+        for events in [0, 1] {
+            let mut stream = client.failover_stream("hi").await.unwrap();
+            while stream.next().await.unwrap().unwrap() != StreamEvent::Discard {}
+            for _ in 0..events {
+                assert!(matches!(
+                    stream.next().await.unwrap().unwrap(),
+                    StreamEvent::Started(_) | StreamEvent::Text(_)
+                ));
+            }
+            let report = stream.into_report();
+            let attempts = report.attempts();
+            assert_eq!(attempts[0].to_string(), "p:a interrupted truncated @stream");
+            assert_eq!((attempts[1].outcome.as_str(), attempts[1].handed_out), ("cancelled", true));
+            assert_eq!((report.ended(), report.partial()), (Ended::Interrupted, None));
+            let back: Report = serde_json::from_value(serde_json::to_value(&report).unwrap()).unwrap();
+            assert_eq!((back.partial(), back.attempts()[1].handed_out), (None, true));
+            assert_eq!(back.attempts()[0].partial().unwrap().text, "half an answer");
+            let error = report.into_result().unwrap_err();
+            assert!(std::error::Error::source(&error).is_none(), "nothing cut the answer that it was given");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn trail_usage_cost_and_time_are_readable_while_it_starts_anew() {
     let usage = StreamEvent::Usage(llm_protocol::Usage {
         input_tokens: Some(10),
@@ -383,6 +418,22 @@ async fn a_reader_that_stays_away_in_between_holds_it_against_nobody() {
     );
     assert_eq!(client.status().await[1].1.failures, 0, "nobody waited for it");
 
+    // Nor that a provider hung up which nobody listened to.
+    let gone = || Error::new(ErrorKind::Connection, "");
+    let later = Step::reasoning("hm").after(secs(1)).then_error(gone());
+    let at_once = Step::error(gone()).delayed(secs(1));
+    for (step, pause, failures) in [(&later, 100, 0), (&later, 10, 1), (&at_once, 100, 0), (&at_once, 10, 1)]
+    {
+        let second = ScriptedModel::new("p:b").then(step.clone());
+        let client = self::client(&[models[0].clone(), second, ScriptedModel::new("p:c")]);
+        let mut stream = client.failover_stream("hi").await.unwrap();
+        while let Some(Some(_)) = stream.next().now_or_never() {}
+        tokio::time::advance(secs(pause)).await;
+        assert_eq!(read(&mut stream).await.text(), "ok");
+        assert_eq!(trail(&stream.into_report())[1], "p:b failed connection @first_token");
+        assert_eq!(client.status().await[1].1.failures, failures, "{pause}");
+    }
+
     // What has come meanwhile is there.
     let models = [models[0].clone(), models[2].clone()];
     let mut stream =
@@ -433,8 +484,10 @@ async fn it_may_be_given_up_at_every_poll_and_every_attempt_shows() {
                 let ordinals: Vec<_> = report.attempts().iter().map(|attempt| attempt.ordinal).collect();
                 assert_eq!(ordinals, (0..u32::try_from(ordinals.len()).unwrap()).collect::<Vec<_>>());
                 assert_eq!(report.succeeded(), read.answer.is_finished(), "{place}");
-                let held = report.response().or(report.partial());
-                assert!(held.is_none_or(|held| held.text == read.text()), "{place}");
+                // An answer that was still coming in is given up with its stream, and nothing before it is left.
+                let given_up = trail(&report).last().unwrap().ends_with("cancelled @stream");
+                let held = report.response().or(report.partial()).map(|held| held.text.as_str());
+                assert_eq!(held, (!given_up).then(|| read.text()), "{place}");
                 endings.push(trail(&report).join(", "));
             } else {
                 drop(stream);

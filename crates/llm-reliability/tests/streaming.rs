@@ -9,7 +9,9 @@ use common::{Seen, builder, client, failing, ms, secs, trail};
 use futures::StreamExt;
 use llm_protocol::testing::{Ending, ScriptedModel, Step};
 use llm_protocol::{Clock, Error, ErrorKind, StreamEvent};
-use llm_reliability::{Candidate, Ended, FailoverStream, Price, ResilientClient, StreamMode};
+use llm_reliability::{
+    Candidate, Ended, FailoverStream, Policy, Price, ResilientClient, StreamMode, Timeouts,
+};
 
 async fn read(stream: &mut FailoverStream) -> (String, Option<llm_reliability::StreamError>) {
     let mut text = String::new();
@@ -71,6 +73,93 @@ async fn reasoning_is_held_back_until_its_answer_is_the_one() {
         .collect()
         .await;
     assert_eq!(reasoning, "right track");
+}
+
+#[tokio::test(start_paused = true)]
+async fn signs_of_work_are_handed_out_like_all_else() {
+    let working = StreamEvent::Working;
+    let step = Step::events([working.clone(), working.clone()]).then_text("a").then_event(working.clone());
+    let model = ScriptedModel::new("p:a").then(step.then_answer("b"));
+    let stream = client(&[model]).failover_stream("hi").await.unwrap();
+    let mut events: Vec<_> = stream.map(Result::unwrap).collect().await;
+    events.retain(|event| matches!(event, StreamEvent::Working | StreamEvent::Text(_)));
+    let text = |text: &str| StreamEvent::Text(text.into());
+    assert_eq!(events, [working.clone(), working.clone(), text("a"), working, text("b")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_after_the_terminal_marker_takes_nothing_from_the_answer() {
+    let whole = || {
+        let finish = StreamEvent::Finish(llm_protocol::FinishReason::Stop);
+        Step::events([StreamEvent::Text("whole".into()), finish])
+    };
+    let errors = [ErrorKind::Connection, ErrorKind::Protocol, ErrorKind::RateLimited, ErrorKind::Refusal];
+    let failed = errors.map(|kind| whole().then_error(Error::new(kind, "")));
+    for step in failed.into_iter().chain([whole().then_panic(), whole().then_event(StreamEvent::Discard)]) {
+        let (a, b) = (ScriptedModel::new("p:a").then(step), ScriptedModel::new("p:b"));
+        let policy = Policy::default().restart_on_cut(true);
+        let client = builder(&[a, b.clone()]).policy(policy).build().unwrap();
+        let report = client.failover("hi").await.unwrap();
+        assert_eq!(trail(&report), ["p:a success @stream"]);
+        let mut stream = client.failover_stream("hi").await.unwrap();
+        let (text, error) = read(&mut stream).await;
+        assert_eq!((text.as_str(), error.is_none()), ("whole", true));
+        assert_eq!(trail(&stream.into_report()), ["p:a success @stream"]);
+        assert_eq!(b.started(), 0);
+        assert_eq!(client.status().await[0].1.failures, 0);
+    }
+    // What the marker itself says stays.
+    let step = Step::events([
+        StreamEvent::Text("half".into()),
+        StreamEvent::Finish(llm_protocol::FinishReason::Error),
+    ]);
+    let step = step.then_error(Error::new(ErrorKind::Connection, ""));
+    let report = client(&[ScriptedModel::new("p:a").then(step)]).failover("hi").await.unwrap();
+    assert_eq!(trail(&report), ["p:a failed server @stream"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_hangs_up_on_a_reader_who_stays_away_is_not_blamed() {
+    let half = || Step::events([StreamEvent::Text("half".into())]);
+    let connection = || Error::new(ErrorKind::Connection, "");
+    let limits = || Timeouts::new().idle(secs(5)).attempt(secs(600)).total(secs(600));
+    for (step, kind) in [
+        (half().then_error(connection()), "connection"),
+        (half().then_end(), "truncated"),
+        // The rest of what had been sent comes first, and then the end.
+        (
+            half().then_text(" of it").after(ms(1)).then_text(".").after(ms(1)).then_error(connection()),
+            "connection",
+        ),
+        (half().then_error(Error::new(ErrorKind::Server, "")), "server"),
+    ] {
+        for (pause, away) in [(0, false), (5, false), (7, true), (60, true)] {
+            let client =
+                builder(&[ScriptedModel::new("p:a").then(step.clone())]).timeouts(limits()).build().unwrap();
+            let mut stream = client.failover_stream("hi").await.unwrap();
+            while !matches!(stream.next().await.unwrap().unwrap(), StreamEvent::Text(_)) {}
+            tokio::time::sleep(secs(pause)).await;
+            read(&mut stream).await;
+            assert_eq!(trail(&stream.into_report()), [format!("p:a interrupted {kind} @stream")]);
+            let blamed = !away || kind == "server";
+            assert_eq!(client.status().await[0].1.failures, u32::from(blamed), "{kind} after {pause} s");
+        }
+    }
+    // Who waits is not away, however long it takes.
+    let slow =
+        Step::answer("half").after(secs(100)).then_text(" of it").after(secs(50)).then_error(connection());
+    let limits = || limits().idle(secs(200));
+    let client = builder(&[ScriptedModel::new("p:a").then(slow)]).timeouts(limits()).build().unwrap();
+    read(&mut client.failover_stream("hi").await.unwrap()).await;
+    assert_eq!(client.status().await[0].1.failures, 1);
+    // Nor who was only slow, and waits now.
+    let slow = half().after(secs(150)).then_error(connection());
+    let client = builder(&[ScriptedModel::new("p:a").then(slow)]).timeouts(limits()).build().unwrap();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    while !matches!(stream.next().await.unwrap().unwrap(), StreamEvent::Text(_)) {}
+    tokio::time::sleep(secs(150)).await;
+    read(&mut stream).await;
+    assert_eq!((stream.elapsed(), client.status().await[0].1.failures), (secs(300), 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,6 @@
 //! How a flight ends: the verdict to the breaker, the hint and the cost to the limiter, the attempt to the observer.
 
 use std::mem::take;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use llm_protocol::{Category, Error, ErrorKind, FinishReason, Response, Stage, Us
 use super::meter::Meter;
 use super::{Cause, Flight};
 use crate::attempt::{Attempt, Outcome, Phase};
+use crate::contain::contain;
 use crate::money::Cost;
 use crate::observer;
 
@@ -41,6 +41,21 @@ impl Flight {
             Outcome::Success(response)
         };
         self.land(outcome, told)
+    }
+
+    /// The error of an answer that is complete and none: the model declined, its vendor calls it failed, or a filter
+    /// left nothing of it.
+    pub(super) fn withheld(&self) -> Option<Error> {
+        let answer = self.answer.response();
+        let (kind, why) = match answer.finish_reason {
+            _ if answer.refusal.is_some() => (ErrorKind::Refusal, "the model declined to answer"),
+            FinishReason::Error => (ErrorKind::Server, "the provider says that its model failed"),
+            FinishReason::ContentFilter if answer.is_empty() => {
+                (ErrorKind::ContentFilter, "a filter held the answer back")
+            }
+            _ => return None,
+        };
+        Some(Error::new(kind, why))
     }
 
     /// It ends without an answer.
@@ -147,6 +162,7 @@ impl Flight {
             latency: self.dispatched.unwrap_or(self.begun).elapsed(),
             cost: usage.as_ref().zip(price).and_then(|(usage, price)| price.cost(usage)),
             usage,
+            handed_out: self.handed_out,
             degraded: self.degraded,
         }
     }
@@ -174,12 +190,6 @@ impl Drop for Flight {
     }
 }
 
-/// Runs what is not ours. What it panics with may hold anything, and the panic hook has already said what there is to
-/// say.
-fn contain(foreign: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(foreign));
-}
-
 fn error_of(outcome: &Outcome) -> Option<&Error> {
     match outcome {
         Outcome::DeferredBackpressure(error)
@@ -196,15 +206,20 @@ fn verdict(outcome: &Outcome, meter: &Meter) -> Verdict {
         // Reasoning used up the budget: the request's doing.
         Outcome::Empty { finish_reason: FinishReason::Length } => Verdict::Neutral,
         Outcome::Empty { .. } => Verdict::Failure,
-        outcome if error_of(outcome).is_some_and(|error| overslept(error, meter)) => Verdict::Neutral,
+        outcome if error_of(outcome).is_some_and(|error| excused(error, meter)) => Verdict::Neutral,
         outcome if error_of(outcome).is_some_and(Error::blames_model) => Verdict::Failure,
         _ => Verdict::Neutral,
     }
 }
 
-/// Whether a clock ran out by the reader's doing.
-fn overslept(error: &Error, meter: &Meter) -> bool {
-    matches!(error.kind(), ErrorKind::Timeout(clock) if !meter.had_its_time(clock))
+/// Whether it came about by the doing of whoever reads the stream: a clock ran out, or the provider hung up, while
+/// nobody waited.
+fn excused(error: &Error, meter: &Meter) -> bool {
+    match error.kind() {
+        ErrorKind::Timeout(clock) => !meter.had_its_time(clock),
+        ErrorKind::Connection | ErrorKind::Truncated => meter.reader_was_away(),
+        _ => false,
+    }
 }
 
 /// How long a failure asks to be left alone. An ordinary hint is believed up to five minutes, so that a wrong one does

@@ -1,12 +1,13 @@
 //! The clocks of one attempt.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use llm_protocol::{Clock, Error, StreamEvent};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::contain::Contained;
 use crate::timeouts::{Limits, deadline};
 
 /// When a deadline has passed, the stream is asked this often again before it is believed: bytes that lie in the
@@ -21,6 +22,8 @@ const BURST: u8 = 64;
 const TAIL: Duration = Duration::from_secs(1);
 
 /// A reader that comes back this much after a deadline was not waiting when it passed: its timer would have woken it.
+/// Only of readers, who come when they like. Where the call itself is awaited nobody stays away, and what is noticed
+/// late there, on a busy runtime, is a clock that ran out all the same.
 const AWAY: Duration = Duration::from_secs(1);
 
 /// The clocks of one attempt. Only a wait reads the time: events that are already here cost neither that nor a timer.
@@ -37,6 +40,12 @@ pub(super) struct Meter {
     finished: bool,
     /// The answer is handed out: somebody else decides when it is read on.
     has_reader: bool,
+    /// Somebody else decides when this is polled: as above, or the reader of a stream that looks for another answer.
+    pub(super) paced: bool,
+    /// By when a reader that waits would have come back, as of the last look at the time; and whether it has ever come
+    /// later.
+    expected: Option<Instant>,
+    was_away: bool,
     /// Since when the model is waited for, and how long it was before: since the last progress, and in all.
     waiting: Option<Instant>,
     waited: Duration,
@@ -45,8 +54,9 @@ pub(super) struct Meter {
     idle_grace: u8,
     hard_grace: u8,
     burst: u8,
-    /// When a clock ran out nobody was there: it was noticed long after.
-    late: bool,
+    /// The deadline that was found to have passed, and whether that was long after. Asking the stream again takes time
+    /// of its own, which is not counted.
+    overdue: Option<(Instant, bool)>,
 }
 
 impl Meter {
@@ -59,6 +69,9 @@ impl Meter {
             progressed: false,
             finished: false,
             has_reader: false,
+            paced: false,
+            expected: None,
+            was_away: false,
             waiting: None,
             waited: Duration::ZERO,
             waited_in_all: Duration::ZERO,
@@ -66,7 +79,7 @@ impl Meter {
             idle_grace: GRACE,
             hard_grace: GRACE,
             burst: BURST,
-            late: false,
+            overdue: None,
         }
     }
 
@@ -80,14 +93,26 @@ impl Meter {
     /// From here on a reader decides when the next event is asked for.
     pub(super) fn hand_out(&mut self) {
         self.has_reader = true;
+        self.paced = true;
     }
 
-    /// Whether the model had the whole of its limit to itself when this clock ran out: that nobody waited for it, as its
-    /// reader took its time, is no fault of the model's.
+    /// Whether the model had the whole of its limit to itself when this clock ran out: that nobody waited for it, as
+    /// its reader took its time, is no fault of the model's.
     pub(super) fn had_its_time(&self, clock: Clock) -> bool {
         let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         let slowed = clock == Clock::Attempt && self.has_reader;
-        !self.late && (!slowed || self.waited_in_all + waiting >= self.limits.attempt)
+        let late = self.paced && self.overdue.is_some_and(|(_, late)| late);
+        !late && (!slowed || self.waited_in_all + waiting >= self.limits.attempt)
+    }
+
+    /// Whether the reader has ever stayed away longer than it would have had to wait: a provider that cannot get rid of
+    /// its answer hangs up at last. Once is enough, as the end of a connection may show only after what came before it.
+    pub(super) fn reader_was_away(&self) -> bool {
+        self.was_away || self.is_away(Instant::now())
+    }
+
+    fn is_away(&self, now: Instant) -> bool {
+        self.paced && self.expected.is_some_and(|by| now > deadline(by, AWAY))
     }
 
     /// Runs what opens the answer, under the clocks.
@@ -95,8 +120,9 @@ impl Meter {
         &mut self,
         opening: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut opening = std::pin::pin!(opening);
-        std::future::poll_fn(|cx| match opening.as_mut().poll(cx) {
+        let opening = pin!(Some(opening));
+        let mut opening = Contained::new(opening);
+        std::future::poll_fn(|cx| match Pin::new(&mut opening).poll(cx) {
             Poll::Ready(result) => Poll::Ready(result),
             Poll::Pending => self.poll_expired(cx).map(|clock| Err(Error::timeout(clock))),
         })
@@ -106,7 +132,10 @@ impl Meter {
     /// An event has come.
     pub(super) fn saw(&mut self, event: &StreamEvent) {
         if let Some(since) = self.waiting.take() {
-            let waited = since.elapsed();
+            let now = Instant::now();
+            self.was_away |= self.is_away(now);
+            self.expected = Some(deadline(now, self.limits.idle));
+            let waited = now.duration_since(since);
             self.waited += waited;
             self.waited_in_all += waited;
         }
@@ -123,13 +152,13 @@ impl Meter {
     pub(super) fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Clock> {
         self.burst = BURST;
         let now = Instant::now();
+        self.was_away |= self.is_away(now);
         let hard = self.hard_deadline();
         let idle = self.idle_deadline(now);
         let (due, clock) = idle.filter(|due| *due <= hard.0).map_or(hard, |due| (due, Clock::Idle));
-        if now >= due {
+        if self.is_over(due, now) {
             let grace = if clock == Clock::Idle { &mut self.idle_grace } else { &mut self.hard_grace };
             if *grace == 0 {
-                self.late = now > deadline(due, AWAY);
                 return Poll::Ready(clock);
             }
             // Nothing gives the hard limits' grace back, so that no stream can outrun them.
@@ -150,7 +179,16 @@ impl Meter {
         while timer.as_mut().poll(cx).is_ready() {
             timer.as_mut().reset(due);
         }
+        self.expected = Some(due);
         Poll::Pending
+    }
+
+    fn is_over(&mut self, due: Instant, now: Instant) -> bool {
+        let over = now >= due;
+        if over && self.overdue.is_none_or(|(known, _)| known != due) {
+            self.overdue = Some((due, now > deadline(due, AWAY)));
+        }
+        over
     }
 
     /// Called before each event: now and then, whether a limit has run out that no stream of events may outrun, and a
@@ -162,7 +200,7 @@ impl Meter {
         }
         self.burst = BURST;
         let (due, clock) = self.hard_deadline();
-        if !self.has_reader && Instant::now() >= due {
+        if !self.has_reader && self.is_over(due, Instant::now()) {
             return Poll::Ready(Some(clock));
         }
         cx.waker().wake_by_ref();

@@ -23,6 +23,7 @@ fn ended(outcome: Outcome) -> Attempt {
         latency: Duration::ZERO,
         usage: None,
         cost: None,
+        handed_out: false,
         fallback_eligible: true,
         degraded: false,
     }
@@ -130,6 +131,18 @@ fn the_provider_has_a_say_in_its_own_retries() {
     assert_eq!(after(server().with_should_retry(false)), Step::Advance);
     assert_eq!(after(server().with_should_retry(true)), Step::Retry(Duration::ZERO));
     assert_eq!(after(server().with_retry_after(MS(700))), Step::Retry(MS(700)));
+    // It may ask for more than anyone here is willing to wait.
+    assert_eq!(after(server().with_retry_after(MS(8000))), Step::Retry(MS(8000)));
+    assert_eq!(after(server().with_retry_after(MS(8001))), Step::Advance);
+    assert_eq!(after(Error::new(ErrorKind::Overloaded, "").with_retry_after(MS(120_000))), Step::Advance);
+    let patient = policy.clone().backoff(MS(1), MS(120_000));
+    let overloaded = Error::new(ErrorKind::Overloaded, "").with_retry_after(MS(120_000));
+    assert_eq!(patient.after(&ended(Outcome::Failed(overloaded)), 0, 0.0), Step::Retry(MS(120_000)));
+    let timeout = Error::timeout(Clock::FirstToken).with_retry_after(MS(8001));
+    assert_eq!(
+        policy.clone().retry_timeouts(true).after(&ended(Outcome::Failed(timeout)), 0, 0.0),
+        Step::Advance
+    );
     // It never makes a terminal error worth another try.
     assert_eq!(after(Error::new(ErrorKind::BadRequest, "").with_should_retry(true)), Step::Advance);
 }
@@ -161,10 +174,13 @@ fn backpressure_is_waited_out_only_when_asked_for_and_short() {
     };
     let plain = Policy::default().transient_retries(1);
     assert_eq!(plain.after(&throttled(Some(10)), 0, 0.0), Step::Advance);
-    let patient = plain.wait_out_backpressure(MS(500));
+    // Its own limit holds, and not the one for pauses that nobody asked for by name.
+    let patient = plain.backoff(MS(1), MS(1)).wait_out_backpressure(MS(500));
     assert_eq!(patient.after(&throttled(Some(500)), 0, 0.0), Step::Retry(MS(500)));
     assert_eq!(patient.after(&throttled(Some(501)), 0, 0.0), Step::Advance);
     assert_eq!(patient.after(&throttled(None), 0, 0.0), Step::Advance);
     let quota = Error::new(ErrorKind::QuotaExhausted, "").with_retry_after(MS(10));
     assert_eq!(patient.after(&ended(Outcome::DeferredBackpressure(quota)), 0, 0.0), Step::Advance);
+    let never = Policy::default().wait_out_backpressure(MS(500));
+    assert_eq!(never.after(&throttled(Some(10)), 0, 0.0), Step::Advance, "without retries there is no wait");
 }

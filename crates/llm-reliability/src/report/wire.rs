@@ -8,7 +8,7 @@ use llm_protocol::{Response, Usage};
 use serde::{Deserialize, Serialize};
 
 use self::attempt::WireAttempt;
-use super::{Ended, Quorum, Report, SCHEMA, Strategy};
+use super::{Ended, Quorum, Report, SCHEMA, Strategy, agreement};
 use crate::money::Cost;
 use crate::timeouts::CENTURY;
 
@@ -57,7 +57,7 @@ pub(super) enum WireError {
     Duration(f64),
     #[error("the answer of `{0}` stands where that of `{1}` should")]
     Answer(String, String),
-    #[error("`ended` or `quorum` do not agree with the attempts")]
+    #[error("`ended`, `quorum` and the attempts do not agree")]
     Contradiction,
 }
 
@@ -115,22 +115,7 @@ impl TryFrom<Wire> for Report {
             quorum: wire.quorum,
             elapsed: from_ms(wire.elapsed_ms)?,
         };
-        if report.agrees() { Ok(report) } else { Err(WireError::Contradiction) }
-    }
-}
-
-impl Report {
-    /// Whether the end is what the attempts came to.
-    fn agrees(&self) -> bool {
-        let answered = self.responses().count();
-        let counted = |quorum: &Quorum| quorum.answered == answered && quorum.seats == self.attempts.len();
-        match self.strategy {
-            Strategy::Failover => self.quorum.is_none() && answered == usize::from(self.succeeded()),
-            Strategy::FanOut => self
-                .quorum
-                .as_ref()
-                .is_some_and(|quorum| counted(quorum) && quorum.is_met() == self.succeeded()),
-        }
+        if agreement::agrees(&report) { Ok(report) } else { Err(WireError::Contradiction) }
     }
 }
 

@@ -38,6 +38,9 @@ pub(super) struct WireAttempt {
     partial: Option<Response>,
     usage: Option<Usage>,
     cost: Option<Cost>,
+    /// Only where it is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    handed_out: bool,
     fallback_eligible: bool,
     degraded: bool,
 }
@@ -88,6 +91,7 @@ impl WireAttempt {
             partial,
             usage: attempt.usage,
             cost: attempt.cost,
+            handed_out: attempt.handed_out,
             fallback_eligible: attempt.fallback_eligible,
             degraded: attempt.degraded,
         };
@@ -129,6 +133,8 @@ impl WireAttempt {
         if partial.is_some() {
             return Err(WireError::StrayAnswer);
         }
+        // Who was interrupted had been handed out, whether or not that was written down.
+        let handed_out = self.handed_out || matches!(outcome, Outcome::Interrupted { .. });
         Ok(Attempt {
             model_key: self.model_key.into(),
             provider: self.provider.into(),
@@ -143,6 +149,7 @@ impl WireAttempt {
             latency: from_ms(self.latency_ms)?,
             usage: self.usage,
             cost: self.cost,
+            handed_out,
             fallback_eligible: self.fallback_eligible,
             degraded: self.degraded,
         })
