@@ -7,7 +7,7 @@ use llm_reliability::{ClientBuilder, Policy, ResilientClient, Timeouts};
 use crate::builder::Builder;
 use crate::config::Config;
 use crate::error::ConfigError;
-use crate::provider::{Provider, Source};
+use crate::provider::{Origin, Provider, Source};
 use crate::registry::Registry;
 
 impl Config {
@@ -29,7 +29,8 @@ impl Config {
     /// [`ConfigError`], as in [`build`](Self::build).
     pub fn client_builder(&self, registry: &Registry) -> Result<ClientBuilder, ConfigError> {
         self.check()?;
-        let read = |spec| Provider { source: Source::Variable, ..Provider::from(spec) };
+        let read =
+            |spec| Provider { source: Source::Variable, origin: Origin::Settings, ..Provider::from(spec) };
         let builder = Builder::with_registry(self.connecting(registry.clone())?);
         let builder = self.candidates.iter().cloned().map(read).fold(builder, Builder::add);
         Ok(builder

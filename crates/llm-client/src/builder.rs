@@ -5,11 +5,11 @@ use std::fmt;
 use llm_adapters::HttpClient;
 use llm_reliability::{Candidate, ClientBuilder, Price, ResilientClient, Timeouts};
 
-use crate::config::CandidateSpec;
+use crate::config::{CandidateSpec, Place};
 use crate::error::{ConfigError, one_line};
 use crate::factory::{Credential, ProviderContext, ProviderFactory};
 use crate::from_env::Skipped;
-use crate::provider::{Provider, Source};
+use crate::provider::{Origin, Provider, Source};
 use crate::registry::{self, Registry};
 
 /// Makes a client of [`Provider`]s, in the order in which they are added. Nothing is read from the environment, except
@@ -79,13 +79,15 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], for the first thing that is wrong. Errors call those who were added `candidate[0]`,
-    /// `candidate[1]` and so on.
+    /// [`ConfigError`], for the first thing that is wrong. Errors call those who were added by their ids, or
+    /// `provider:model`.
     pub fn build(self) -> Result<ResilientClient, ConfigError> {
         Ok(self.client_builder()?.build()?)
     }
 
     /// The client with all that were added, for what else there is to set: clocks, policy, breaker, limiter, observer.
+    /// What is set there is not looked at as a configuration's settings are: with a clock of zero, for one, every call
+    /// is too late.
     ///
     /// ```
     /// use std::time::Duration;
@@ -117,14 +119,25 @@ impl Builder {
         };
         let mut candidates: Vec<Candidate> = Vec::with_capacity(members.len());
         for (at, Member(kind)) in members.into_iter().enumerate() {
+            let mut from_env = false;
             let candidate = match kind {
                 Kind::Provider(provider) => {
-                    candidate(&format!("candidate[{at}]"), *provider, &registry, &http)?
+                    let place = match provider.origin {
+                        Origin::Settings => Place::at(at),
+                        Origin::Code | Origin::Environment => Place::of(&provider.spec),
+                    };
+                    from_env = provider.origin == Origin::Environment;
+                    candidate(&place, *provider, &registry, &http)?
                 }
                 Kind::Ready(candidate) => candidate,
             };
             if candidates.iter().any(|earlier| earlier.key() == candidate.key()) {
-                return Err(ConfigError::DuplicateId { id: one_line(candidate.key()) });
+                let id = one_line(candidate.key());
+                return Err(if from_env {
+                    ConfigError::Repeated { id }
+                } else {
+                    ConfigError::DuplicateId { id }
+                });
             }
             candidates.push(candidate);
         }
@@ -134,17 +147,23 @@ impl Builder {
 
 /// The one way from settings and a credential to a candidate.
 fn candidate(
-    path: &str,
+    place: &Place,
     provider: Provider,
     registry: &Registry,
     http: &HttpClient,
 ) -> Result<Candidate, ConfigError> {
-    let Provider { spec, source, headers } = provider;
-    spec.check(path)?;
-    let factory = registry.factory(path, &spec)?;
-    let credential = credential(path, &spec, source, registry, factory)?;
-    let refused =
-        |cause| ConfigError::Provider { path: path.to_owned(), provider: spec.provider.clone(), cause };
+    let Provider { spec, source, headers, misplaced, origin: _ } = provider;
+    spec.check(place)?;
+    if let Some(clock) = misplaced {
+        let reason = "is no candidate's own: set it on the client, or on the call";
+        return Err(ConfigError::invalid(place.setting(&format!("timeouts.{clock}")), reason));
+    }
+    let factory = registry.factory(place, &spec)?;
+    let credential = credential(place, &spec, source, registry, factory)?;
+    let refused = |cause| {
+        let provider = registry.shown(&spec.provider).to_owned();
+        ConfigError::Provider { path: place.name.clone(), provider, cause }
+    };
     let context = ProviderContext { spec: &spec, credential, headers: &headers, http };
     let adapter = factory.adapter(context).map_err(refused)?;
     if adapter.key() != spec.key() {
@@ -162,15 +181,15 @@ fn candidate(
 }
 
 fn credential(
-    path: &str,
+    place: &Place,
     spec: &CandidateSpec,
     source: Source,
     registry: &Registry,
     factory: &dyn ProviderFactory,
 ) -> Result<Option<Credential>, ConfigError> {
-    let missing = || ConfigError::MissingCredential { path: path.to_owned(), id: spec.key() };
+    let missing = || ConfigError::MissingCredential { id: spec.key() };
     match source {
-        Source::Variable => Ok(registry.credential(path, spec, factory)?.map(Credential::Value)),
+        Source::Variable => Ok(registry.credential(place, spec, factory)?.map(Credential::Value)),
         Source::Given(Credential::Value(key)) => {
             registry::trimmed(&key).map(|key| Some(Credential::Value(key))).ok_or_else(missing)
         }

@@ -3,9 +3,11 @@
 mod candidate;
 mod capabilities;
 mod check;
+mod dialect;
 mod duration;
 mod not_built;
 mod sections;
+mod shown;
 mod variable;
 mod words;
 
@@ -13,10 +15,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting, TokenLimitSetting};
+pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting};
+pub(crate) use self::check::Place;
+pub use self::dialect::{DialectSetting, TokenLimitSetting};
 pub use self::sections::{
     BreakerConfig, FailoverConfig, FanOutConfig, Order, PolicyName, Probes, QuorumSetting, TimeoutConfig,
 };
+pub(crate) use self::shown::{shown, without_keys};
 pub(crate) use self::variable::shown as shown_variable;
 use crate::error::ConfigError;
 
@@ -69,13 +74,13 @@ impl Config {
     /// [`ConfigError::Toml`] says where the text is no TOML, or has a setting that does not exist or a value that it
     /// cannot have. [`ConfigError::NotBuilt`] names a setting that this version knows of and cannot do.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        let located = |error: toml::de::Error| ConfigError::in_toml(text, error);
-        let table: toml::Table = toml::from_str(text).map_err(located)?;
+        let table: toml::Table =
+            toml::from_str(text).map_err(|error| ConfigError::in_toml(text, error, None))?;
         // Before the types are: they know nothing of these settings, and would call them unknown.
         if let Some(setting) = not_built::find(&table) {
             return Err(ConfigError::NotBuilt { setting });
         }
-        toml::from_str(text).map_err(located)
+        toml::from_str(text).map_err(|error| ConfigError::in_toml(text, error, Some(&table)))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use llm_adapters::BuildError;
-use llm_protocol::Scrubber;
 use llm_reliability::InputError;
 
+use crate::config::without_keys;
 use crate::factory::FactoryError;
 use crate::from_env::Skipped;
 
@@ -40,24 +40,22 @@ pub enum ConfigError {
     },
     /// Nobody has registered a provider of this name, and it gives no base URL either.
     #[error(
-        "`{path}.provider`: there is no provider `{provider}` among {}; any host that speaks the OpenAI format \
+        "`{path}`: there is no provider `{provider}` among {}; any host that speaks the OpenAI format \
          needs a base_url, and a name of lower-case letters, digits, `-`, `_` and `.`",
-        known.join(", ")
+        one_line(known.join(", "))
     )]
     UnknownProvider {
-        /// Which candidate.
+        /// The full path of the setting.
         path: String,
-        /// The name.
+        /// The name; `***` where it could be a key.
         provider: String,
         /// The names that are registered.
         known: Vec<String>,
     },
     /// The provider exists, and this build leaves it out.
-    #[error(
-        "`{path}.provider`: `{provider}` is not in this build: compile llm-client with the feature `{feature}`"
-    )]
+    #[error("`{path}`: `{provider}` is not in this build: compile llm-client with the feature `{feature}`")]
     ProviderNotCompiled {
-        /// Which candidate.
+        /// The full path of the setting.
         path: String,
         /// The provider.
         provider: String,
@@ -77,12 +75,8 @@ pub enum ConfigError {
         variable: Option<String>,
     },
     /// The provider needs a credential, and was given none.
-    #[error(
-        "`{path}` ({id}) has no credential, or an empty one: give it one with `api_key` or `credentials`"
-    )]
+    #[error("`{id}` has no credential, or an empty one: give it one with `api_key` or `credentials`")]
     MissingCredential {
-        /// Which candidate.
-        path: String,
         /// Its name.
         id: String,
     },
@@ -111,6 +105,13 @@ pub enum ConfigError {
         /// The name.
         id: String,
     },
+    /// A model that [`from_env`](crate::from_env) was called with is a candidate already. There is one credential for
+    /// both, so that the second would do nothing that the first does not.
+    #[error("`{id}` is there already: name it once (several keys of one provider need a `Builder` and ids)")]
+    Repeated {
+        /// The name.
+        id: String,
+    },
     /// There are no candidates.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -121,18 +122,19 @@ impl ConfigError {
         Self::Invalid { path, reason: reason.into() }
     }
 
-    /// The position is counted here: the error's own text quotes the line, which is more than one line.
-    pub(crate) fn in_toml(text: &str, mut error: toml::de::Error) -> Self {
+    /// The position is counted here: the error's own text quotes the line, which is more than one line. `table` is what
+    /// the text says, where it is TOML.
+    pub(crate) fn in_toml(text: &str, mut error: toml::de::Error, table: Option<&toml::Table>) -> Self {
         let at = error.span().map_or(0, |span| span.start);
         let before = text.get(..at).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
         // Without its input the error names the path in place of the quoted line.
         error.set_input(None);
-        let message = error.to_string().lines().collect::<Vec<_>>().join(", ");
-        // A name that is quoted can have any character in it.
-        let message = message.replace(char::is_control, " ");
-        Self::Toml { line: before.matches('\n').count() + 1, column, message: without_keys(message) }
+        // Before the lines are joined: what is quoted may have several.
+        let message = without_keys(&error.to_string(), table);
+        let message = one_line(message.lines().collect::<Vec<_>>().join(", "));
+        Self::Toml { line: before.matches('\n').count() + 1, column, message }
     }
 }
 
@@ -149,12 +151,11 @@ fn listed(skipped: &[Skipped]) -> String {
 
 /// What others have written, as a part of a message.
 pub(crate) fn one_line(text: impl fmt::Display) -> String {
-    text.to_string().replace(char::is_control, " ")
+    text.to_string().replace(breaks_lines, " ")
 }
 
-/// Some messages quote a value, which is a key where someone put one that does not belong there. Only then is it cut
-/// to the length of a scrubbed text.
-fn without_keys(message: String) -> String {
-    let scrubbed = Scrubber::default().scrub(&message);
-    if scrubbed.contains("***") { scrubbed } else { message }
+/// Whether this would end the line, or change the direction in which it is read.
+pub(crate) fn breaks_lines(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

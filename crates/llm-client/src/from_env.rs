@@ -7,7 +7,7 @@ use llm_reliability::ResilientClient;
 use crate::builder::Builder;
 use crate::error::{ConfigError, one_line};
 use crate::factory::Credential;
-use crate::provider::{Provider, Source};
+use crate::provider::{Origin, Provider, Source};
 
 /// A client of those models whose providers have their credentials in the environment, each in its usual variable (the
 /// [crate page](crate#providers) lists them). The others are left out, and listed. The order is kept.
@@ -79,6 +79,7 @@ impl Builder {
             Ok(credential) => {
                 let given = |key| Source::Given(Credential::Value(key));
                 provider.source = credential.map_or(Source::None, given);
+                provider.origin = Origin::Environment;
                 self.add(provider)
             }
             Err(reason) => {

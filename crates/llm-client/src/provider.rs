@@ -7,7 +7,7 @@ use llm_adapters::Credentials;
 use llm_protocol::{Capability, Secret};
 use llm_reliability::{Price, Timeouts};
 
-use crate::config::{CandidateSpec, StreamSetting, TokenLimitSetting};
+use crate::config::{CandidateSpec, DialectSetting, StreamSetting, TokenLimitSetting};
 use crate::factory::Credential;
 
 /// A provider to ask for one model: what a [`CandidateSpec`] says, and what no configuration holds: the credential, and
@@ -28,6 +28,17 @@ pub struct Provider {
     pub(crate) spec: CandidateSpec,
     pub(crate) source: Source,
     pub(crate) headers: Vec<(String, Secret)>,
+    pub(crate) origin: Origin,
+    /// A clock that was set and that no candidate has.
+    pub(crate) misplaced: Option<&'static str>,
+}
+
+/// Which way in it came, which decides what it is called in errors.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Code,
+    Environment,
+    Settings,
 }
 
 /// Where the credential comes from.
@@ -128,14 +139,29 @@ impl Provider {
         self
     }
 
+    /// Whose manner the host has, for hosts that speak the OpenAI format; that of the provider's name unless set.
+    pub fn dialect(mut self, dialect: DialectSetting) -> Self {
+        self.spec.dialect = Some(dialect);
+        self
+    }
+
+    /// Whether the conversation's marks for the prompt cache are sent, for hosts that speak the OpenAI format.
+    pub fn cache_marks(mut self, send: bool) -> Self {
+        self.spec.cache_marks = Some(send);
+        self
+    }
+
     /// What the host calls the most tokens of an answer, for those that speak the OpenAI format.
     pub fn token_limit_field(mut self, field: TokenLimitSetting) -> Self {
         self.spec.token_limit_field = Some(field);
         self
     }
 
-    /// Clocks of its own: `first_token`, `idle` and `attempt`.
+    /// Clocks of its own: `first_token`, `idle` and `attempt`. With `total` or `cleanup`, which belong to the call and to
+    /// the client, no client is made.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        let foreign = [("total", timeouts.total), ("cleanup", timeouts.cleanup)];
+        self.misplaced = foreign.into_iter().find_map(|(name, limit)| limit.map(|_| name));
         self.spec.timeouts = timeouts.into();
         self
     }
@@ -150,7 +176,7 @@ impl Provider {
 /// Without a credential yet. One that is named by `api_key_env` has to be given all the same.
 impl From<CandidateSpec> for Provider {
     fn from(spec: CandidateSpec) -> Self {
-        Self { spec, source: Source::None, headers: Vec::new() }
+        Self { spec, source: Source::None, headers: Vec::new(), origin: Origin::Code, misplaced: None }
     }
 }
 

@@ -69,10 +69,6 @@ fn named(host: Host) -> Entry {
         };
         let provider = match name {
             "deepseek" => provider.lacks(Capability::JsonSchema),
-            // It refuses parameters that it does not know, and counts the tokens of a stream unasked.
-            "mistral" => provider.include_usage(false),
-            // It passes them on to the vendors that want them.
-            "openrouter" => provider.cache_marks(true),
             _ => provider,
         };
         Entry::Factory(std::sync::Arc::new(provider))

@@ -8,7 +8,7 @@ use llm_adapters::HttpClient;
 use llm_adapters::reqwest::Url;
 use llm_protocol::Secret;
 
-use crate::config::{CandidateSpec, shown_variable};
+use crate::config::{CandidateSpec, Place, shown, shown_variable};
 use crate::error::ConfigError;
 use crate::factory::ProviderFactory;
 use crate::from_env::SkipReason;
@@ -62,9 +62,10 @@ impl Registry {
         self
     }
 
-    /// Takes credentials from here in place of the environment: `lookup` is asked by the variable's name, once for each
-    /// candidate when a client is made. A [`Builder`](crate::Builder) has its credentials as values, and asks for none
-    /// but those of [`add_from_env`](crate::Builder::add_from_env).
+    /// Takes credentials from here in place of the environment: `lookup` is asked by the variable's name, for each
+    /// candidate that has one. A [`Config`](crate::Config) asks when a client is made of it,
+    /// [`Builder::add_from_env`](crate::Builder::add_from_env) when it is called. Otherwise a
+    /// [`Builder`](crate::Builder) has its credentials as values, and asks for none.
     pub fn credentials(mut self, lookup: impl Fn(&str) -> Option<Secret> + Send + Sync + 'static) -> Self {
         self.credentials = Arc::new(lookup);
         self
@@ -82,18 +83,21 @@ impl Registry {
         self.providers.keys().map(String::as_str)
     }
 
+    /// A provider's name. One that is not registered may be a key that was put in its place.
+    pub(crate) fn shown<'a>(&self, provider: &'a str) -> &'a str {
+        if self.providers.contains_key(provider) { provider } else { shown(provider) }
+    }
+
     /// The provider of a candidate.
     pub(crate) fn factory(
         &self,
-        path: &str,
+        place: &Place,
         spec: &CandidateSpec,
     ) -> Result<&dyn ProviderFactory, ConfigError> {
         self.find(&spec.provider, spec.base_url.is_some()).map_err(|absent| {
-            let (path, provider) = (path.to_owned(), spec.provider.clone());
+            let (path, provider) = (place.setting("provider"), shown(&spec.provider).to_owned());
             match absent {
-                Absent::NotBuilt(_) => {
-                    ConfigError::NotBuilt { setting: format!("{path}.provider = {provider:?}") }
-                }
+                Absent::NotBuilt(_) => ConfigError::NotBuilt { setting: format!("{path} = {provider:?}") },
                 Absent::NotCompiled(feature) => ConfigError::ProviderNotCompiled { path, provider, feature },
                 Absent::Unknown => {
                     let known = self.providers().map(str::to_owned).collect();
@@ -121,14 +125,14 @@ impl Registry {
     /// The credential of a candidate whose settings alone are known, where it has one.
     pub(crate) fn credential(
         &self,
-        path: &str,
+        place: &Place,
         spec: &CandidateSpec,
         factory: &dyn ProviderFactory,
     ) -> Result<Option<Secret>, ConfigError> {
         let Some(variable) = variable(spec, factory) else { return Ok(None) };
         self.look_up(variable).map(Some).ok_or_else(|| {
             let variable = shown_variable(variable).map(str::to_owned);
-            ConfigError::MissingVariable { path: path.to_owned(), variable }
+            ConfigError::MissingVariable { path: place.name.clone(), variable }
         })
     }
 

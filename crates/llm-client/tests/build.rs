@@ -51,6 +51,16 @@ fn what_has_no_sense_is_refused_by_its_path() {
         ("provider = 'openai'\nbase_url = ''", "`candidate[0].base_url` is empty"),
         ("provider = \"acme\\n\"", "`candidate[0].provider` has a control character in it"),
         ("provider = 'openai'\nid = \"a\\rb\"", "`candidate[0].id` has a control character in it"),
+        ("provider = 'openai'\nid = \"a\\u2028b\"", "`candidate[0].id` has a control character in it"),
+        ("provider = 'openai'\nid = \"a\\u202eb\"", "`candidate[0].id` has a control character in it"),
+        (
+            "provider = 'anthropic'\ndialect = 'openai'",
+            "`candidate[0]` (anthropic): `dialect` is not a setting of this provider",
+        ),
+        (
+            "provider = 'anthropic'\ncache_marks = true",
+            "`candidate[0]` (anthropic): `cache_marks` is not a setting of this provider",
+        ),
         (
             "provider = 'openai'\ntimeouts = { idle = '0s' }",
             "`candidate[0].timeouts.idle` is zero: nothing could be in time",
@@ -58,6 +68,10 @@ fn what_has_no_sense_is_refused_by_its_path() {
         (
             "provider = 'openai'\nprice = { currency = '', input_per_1m = '1', output_per_1m = '1' }",
             "`candidate[0].price.currency` is empty",
+        ),
+        (
+            "provider = 'openai'\nprice = { currency = \"U\\u2028\", input_per_1m = '1', output_per_1m = '1' }",
+            "`candidate[0].price.currency` has a control character in it",
         ),
         (
             "provider = 'openai'\nprice = { currency = 'USD', input_per_1m = '1', output_per_1m = '-1' }",

@@ -206,9 +206,8 @@ async fn a_provider_without_a_credential_is_refused() {
         (Provider::new("vllm", "m").api_key(""), "vllm:m"),
     ] {
         let error = at(provider).unwrap_err();
-        let message = format!(
-            "`candidate[1]` ({id}) has no credential, or an empty one: give it one with `api_key` or `credentials`"
-        );
+        let message =
+            format!("`{id}` has no credential, or an empty one: give it one with `api_key` or `credentials`");
         assert_eq!(error.to_string(), message);
         assert!(matches!(error, ConfigError::MissingCredential { .. }));
     }
@@ -216,7 +215,7 @@ async fn a_provider_without_a_credential_is_refused() {
         assert!(at(Provider::new(provider, "m").base_url("https://h.example/v1")).is_ok(), "{provider}");
     }
     let error = at(Provider::new("anthropic", "m").api_key("k").include_usage(true)).unwrap_err();
-    let message = "`candidate[1]` (anthropic): `include_usage` is not a setting of this provider";
+    let message = "`anthropic:m` (anthropic): `include_usage` is not a setting of this provider";
     assert_eq!(error.to_string(), message);
     assert!(matches!(builder().build(), Err(ConfigError::Input(_))));
 }
@@ -244,7 +243,7 @@ fn a_provider_of_ones_own_hears_what_the_builder_says() {
     build(Provider::new("acme", "m")).unwrap();
     assert_eq!(*acme.0.lock(), ["key a=1 b=2", "none"]);
     let error = build(Provider::new("acme", "m").credentials(Arc::new(Vault::default()))).unwrap_err();
-    assert_eq!(error.to_string(), "`candidate[0]` (acme): it takes no credentials that change");
+    assert_eq!(error.to_string(), "`acme:m` (acme): it takes no credentials that change");
 }
 
 #[tokio::test]

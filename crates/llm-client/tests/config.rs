@@ -5,7 +5,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use llm_client::llm_protocol::Capability;
-use llm_client::{CandidateSpec, Config, ConfigError, PolicyName, Probes, StreamSetting, TokenLimitSetting};
+use llm_client::{
+    CandidateSpec, Config, ConfigError, DialectSetting, Order, PolicyName, Probes, StreamSetting,
+    TokenLimitSetting,
+};
 
 /// A candidate with one more setting, on line 4.
 fn candidate(setting: &str) -> String {
@@ -51,6 +54,8 @@ fn every_setting_is_read() {
         api_version = "2023-06-01"
         priority = -1
         lacks = ["tools", "json_object", "json_schema", "images"]
+        dialect = "openrouter"
+        cache_marks = false
         include_usage = false
         token_limit_field = "max_completion_tokens"
         timeouts = { first_token = "2s", idle = "3s", attempt = "4s" }
@@ -83,6 +88,7 @@ fn every_setting_is_read() {
     assert_eq!((first.max_output_tokens, first.priority), (Some(1024), -1));
     let all = [Capability::Tools, Capability::JsonObject, Capability::JsonSchema, Capability::Images];
     assert_eq!((&first.lacks[..], first.include_usage), (&all[..], Some(false)));
+    assert_eq!((first.dialect, first.cache_marks), (Some(DialectSetting::OpenRouter), Some(false)));
     assert_eq!(first.token_limit_field, Some(TokenLimitSetting::MaxCompletionTokens));
     let price = first.price.as_ref().unwrap();
     let shown = [price.input_per_1m, price.output_per_1m, price.cache_read_per_1m.unwrap()];
@@ -144,7 +150,11 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         ("[fan_out]\nquorum = 0", (2, 10), ["integer `0`, expected `\"all\"`", "in `fan_out.quorum`"]),
         ("[fan_out]\nquorum = -1", (2, 10), ["integer `-1`, expected `\"all\"`", "in `fan_out.quorum`"]),
         ("[fan_out]\nquorum = 1.5", (2, 10), ["`1.5`, expected `\"all\"`", "in `fan_out.quorum`"]),
-        ("[failover]\norder = 3", (2, 9), ["`3`, expected `\"listed\"`", "in `failover.order`"]),
+        (
+            "[failover]\norder = 3",
+            (2, 9),
+            ["`3`, expected `\"listed\"` or `\"priority\"`", "in `failover.order`"],
+        ),
         (
             "[failover]\npolicy = true",
             (2, 10),
@@ -172,6 +182,16 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         (&candidate("lacks = [true]"), (4, 10), ["`true`, expected `\"tools\"`", "in `candidate.lacks"]),
         (&candidate("token_limit_field = 'n'"), (4, 21), ["`max_tokens` or", "in `candidate.token_"]),
         (&candidate("token_limit_field = 7"), (4, 21), ["expected `\"max_tokens\"`", "in `candidate.token_"]),
+        (&candidate("dialect = 'mixtral'"), (4, 11), ["`mixtral`", "in `candidate.dialect`"]),
+        (&candidate("dialect = 1"), (4, 11), ["`\"deepseek\"`, `\"openrouter\"` or `\"compatible\"`", ""]),
+        (&candidate("cache_marks = 'on'"), (4, 15), ["expected a boolean", "in `candidate.cache_marks`"]),
+        // What could be a key is not quoted, whatever it is.
+        (
+            &candidate("lacks = ['aBhunterfG7hJ9kL1mN3pQ5rS7t']"),
+            (4, 10),
+            ["unknown variant `***`", "in `cand"],
+        ),
+        (&candidate("stream = 'a\u{2028}b\u{202e}c'"), (4, 10), ["unknown variant `a b c`", "in `cand"]),
         (&candidate("priority = 'low'"), (4, 12), ["expected i32", "in `candidate.priority`"]),
         (&candidate("max_output_tokens = 'sk-hunter22'"), (4, 21), ["***", "in `candidate."]),
         (&candidate("price = { currency = 'USD' }"), (4, 9), ["`input_per_1m`", "in `candidate.price`"]),
@@ -186,10 +206,19 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         let shown = error.to_string();
         assert_eq!(shown, format!("line {line}, column {column}: {message}"));
         assert!(
-            !shown.contains(char::is_control) && !format!("{shown}{error:?}").contains("hunter"),
+            !shown.contains(|c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c))
+                && !format!("{shown}{error:?}").contains("hunter"),
             "{shown}"
         );
     }
+}
+
+#[test]
+fn one_order_has_two_names() {
+    let order =
+        |name: &str| Config::from_toml(&format!("failover.order = '{name}'")).map(|it| it.failover.order);
+    assert_eq!(order("listed").unwrap(), Order::Listed);
+    assert_eq!(order("priority").unwrap(), Order::Listed);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use llm_client::llm_protocol::{CacheTtl, Clock, ErrorKind, Message, Request, ResponseFormat};
+use llm_client::llm_protocol::{Clock, ErrorKind, Message, Request, ResponseFormat};
 use llm_client::llm_reliability::{Ended, Outcome, Phase, Report, ResilientClient};
 use llm_client::{Config, Registry};
 use llm_simulator::{Behaviour, Simulator};
@@ -107,29 +107,6 @@ async fn candidates_have_their_settings_on_the_wire() {
 }
 
 #[tokio::test]
-async fn hosts_are_asked_in_their_own_dialect() {
-    let simulator = Simulator::start().await.unwrap();
-    for field in ["stream_options", "max_tokens"] {
-        simulator.on(field, Behaviour::default().refuses(field));
-    }
-    let host = |model: &str, settings: &str| {
-        let url = simulator.base_url();
-        format!("[[candidate]]\nprovider = 'acme'\nmodel = '{model}'\nbase_url = '{url}'\n{settings}\n")
-    };
-    let odd = "max_output_tokens = 7\ninclude_usage = false\ntoken_limit_field = 'max_completion_tokens'";
-    let text =
-        host("stream_options", odd) + &host("max_tokens", odd) + &host("plain", "max_output_tokens = 8");
-    assert_eq!(client(&text).fan_out("Hi").await.unwrap().responses().count(), 3);
-    let body = |model: &str| simulator.requests(model)[0].body.clone();
-    for model in ["stream_options", "max_tokens"] {
-        assert_eq!(body(model)["max_completion_tokens"], 7);
-        assert!(body(model).get("stream_options").is_none() && body(model).get("max_tokens").is_none());
-    }
-    assert_eq!(body("plain")["max_tokens"], 8);
-    assert_eq!(body("plain")["stream_options"]["include_usage"], true);
-}
-
-#[tokio::test]
 async fn priorities_and_what_is_lacking_are_set() {
     let simulator = Simulator::start().await.unwrap();
     let host = |model: &str, settings: &str| {
@@ -148,20 +125,6 @@ async fn priorities_and_what_is_lacking_are_set() {
     let report = client.failover("Hi").await.unwrap();
     assert_eq!(outcomes(&report), [("acme:first", "success")]);
     assert_eq!((simulator.received("first"), simulator.received("third")), (1, 0));
-}
-
-#[tokio::test]
-async fn marks_for_the_prompt_cache_go_through_openrouter() {
-    let simulator = Simulator::start().await.unwrap();
-    let url = simulator.base_url();
-    let host = |provider| {
-        format!("[[candidate]]\nprovider = '{provider}'\nmodel = '{provider}'\nbase_url = '{url}'\n")
-    };
-    let client = client(&(host("openrouter") + &host("groq")));
-    let marked = Message::user("Hi").cached(CacheTtl::default());
-    client.fan_out(Request::new(vec![marked])).await.unwrap();
-    let is_marked = |model: &str| simulator.requests(model)[0].body.to_string().contains("cache_control");
-    assert!(is_marked("openrouter") && !is_marked("groq"));
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ fn vendors_that_are_still_to_come_are_skipped() {
 
 #[test]
 fn unknown_providers_are_skipped() {
-    let builder = with(&[]).add_from_env([("acme\n", "large\r1"), ("Anthropic", "claude")]);
+    let builder = with(&[]).add_from_env([("acme\n", "large\u{2029}1"), ("Anthropic", "claude")]);
     let expected = [
         "acme :large 1: there is no provider of this name",
         "Anthropic:claude: there is no provider of this name",
@@ -90,13 +90,58 @@ fn the_others_stay_in_their_order() {
     assert_eq!(keys, ["openrouter:anthropic/claude", "ollama:llama", "openai:gpt"]);
 }
 
+/// A process of its own says whom it would ask, as the variables of this one are the machine's affair.
 #[cfg(all(feature = "openai", any(feature = "rustls", feature = "native-tls")))]
 #[test]
 fn the_process_environment_is_what_from_env_reads() {
-    // Whether the key is there is the machine's affair; a host without one always is.
+    use std::ffi::OsString;
+    let asked = |key: Option<OsString>| {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child
+            .args(["--exact", "says_whom_from_env_would_ask", "--ignored", "--nocapture"])
+            .env_remove("XAI_API_KEY");
+        let output = child.envs(key.map(|key| ("XAI_API_KEY", key))).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let shown = String::from_utf8(output.stdout).unwrap();
+        shown.lines().find_map(|line| line.split_once("would ask ").map(|(_, rest)| rest.to_owned())).unwrap()
+    };
+    let without =
+        "[\"ollama:llama\"] but [\"xai:grok: the environment variable `XAI_API_KEY` is not set or empty\"]";
+    assert_eq!(asked(Some(KEY.into())), "[\"xai:grok\", \"ollama:llama\"] but []");
+    assert_eq!(asked(Some(" \n".into())), without);
+    assert_eq!(asked(Some("".into())), without);
+    assert_eq!(asked(None), without);
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        // It could be sent to nobody.
+        assert_eq!(asked(Some(OsString::from_vec(b"sk-\xff\xfe".to_vec()))), without);
+    }
+}
+
+#[cfg(all(feature = "openai", any(feature = "rustls", feature = "native-tls")))]
+#[test]
+#[ignore = "run by another test, with variables of its own"]
+fn says_whom_from_env_would_ask() {
     let ready = llm_client::from_env([("xai", "grok"), ("ollama", "llama")]).unwrap();
-    assert_eq!(ready.client.candidates().count() + ready.skipped.len(), 2);
-    assert!(ready.client.candidates().any(|candidate| candidate.key() == "ollama:llama"));
+    let keys: Vec<_> = ready.client.candidates().map(Candidate::key).collect();
+    let skipped: Vec<_> = ready.skipped.iter().map(ToString::to_string).collect();
+    println!("\nwould ask {keys:?} but {skipped:?}");
+}
+
+#[cfg(all(feature = "openai", any(feature = "rustls", feature = "native-tls")))]
+#[test]
+fn errors_say_which_model_it_was() {
+    // Those that are left out do not count.
+    let models = [("groq", "llama"), ("openai", "gpt"), ("openai", "gpt")];
+    let twice = with(&["OPENAI_API_KEY"]).add_from_env(models).build().unwrap_err();
+    let message =
+        "`openai:gpt` is there already: name it once (several keys of one provider need a `Builder` and ids)";
+    assert_eq!(twice.to_string(), message);
+    let broken = Registry::new().credentials(|_| Some("a\nkey".into()));
+    let models = [("gemini", "flash"), ("ollama", "llama"), ("openai", "gpt")];
+    let error = Builder::with_registry(broken).add_from_env(models).build().unwrap_err();
+    assert!(error.to_string().starts_with("`openai:gpt` (openai): "), "{error}");
 }
 
 #[cfg(feature = "openai")]

@@ -15,6 +15,62 @@ use llm_client::{
 };
 
 const KEY: &str = "sk-hunter2-hunter2";
+/// A key that nothing gives away.
+const BARE: &str = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY";
+/// Where a configuration has a place for a value.
+const SETTINGS: [&str; 26] = [
+    "timeouts.first_token",
+    "timeouts",
+    "failover.order",
+    "failover.policy",
+    "failover.transient_retries",
+    "failover.restart_on_cut",
+    "fan_out.quorum",
+    "breaker.failure_threshold",
+    "breaker.cooldown",
+    "breaker.probes",
+    "candidate",
+    "candidate.priority",
+    "candidate.allow_plain_http",
+    "candidate.max_output_tokens",
+    "candidate.context_window",
+    "candidate.stream",
+    "candidate.lacks",
+    "candidate.dialect",
+    "candidate.cache_marks",
+    "candidate.include_usage",
+    "candidate.token_limit_field",
+    "candidate.timeouts",
+    "candidate.timeouts.idle",
+    "candidate.price",
+    "candidate.price.input_per_1m",
+    "candidate.provider",
+];
+
+/// Configurations with this key wherever it does not belong: as a value, in a list, and as a name.
+fn misplaced(key: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    for setting in SETTINGS {
+        for value in
+            [format!("'{key}'"), format!("['{key}']"), format!("\"\"\"{key}\n\"\"\""), format!("'{key} x'")]
+        {
+            texts.push(match setting.strip_prefix("candidate.") {
+                Some("provider") => format!("[[candidate]]\nmodel = 'm'\nprovider = {value}"),
+                Some(own) => format!("[[candidate]]\nprovider = 'ollama'\nmodel = 'm'\n{own} = {value}"),
+                None => format!("{setting} = {value}"),
+            });
+        }
+    }
+    let all = ["", "timeouts.", "failover.", "fan_out.", "breaker.", "limits.", "store.", "limits.x."];
+    texts.extend(all.iter().map(|section| format!("{section}{key} = 1")));
+    texts.extend(
+        ["", "price.", "timeouts."]
+            .map(|section| format!("[[candidate]]\nprovider = 'ollama'\nmodel = 'm'\n{section}{key} = 1")),
+    );
+    let at = |url: &str| format!("[[candidate]]\nprovider = '{key}'\nmodel = 'm'\nbase_url = '{url}'");
+    texts.extend([at("http://h.example"), at("nonsense"), key.to_owned(), format!("x = {key}")]);
+    texts
+}
 
 /// Every variable holds the key.
 fn registry() -> Registry {
@@ -60,6 +116,8 @@ fn no_error_shows_a_credential() {
     let skipped = Builder::with_registry(registry()).add_from_env([("gemini", "m"), ("a\nb", "m")]);
     let http = registry().http_client(HttpClient::new().unwrap());
     let connecting = Config::from_toml("timeouts.connect = '1s'").unwrap();
+    let misplaced =
+        misplaced(BARE).into_iter().chain(misplaced(&BARE.to_lowercase())).map(|text| config(&text));
     let errors = [
         config("[[candidate]]\nprovider = 'openai'\nmodel = 'm'\napi_key = 'sk-hunter2-hunter2'"),
         config("[[candidate]]\nprovider = 'openai'\nmodel = 'm'\nmax_output_tokens = 'sk-hunter2-hunter2'"),
@@ -79,6 +137,11 @@ fn no_error_shows_a_credential() {
         built([provider("openai").base_url(format!("\n{KEY}"))]),
         built([provider("openai").api_key("")]),
         built([provider("openai"), provider("openai")]),
+        Builder::with_registry(registry())
+            .add_from_env([("openai", "m"), ("openai", "m")])
+            .build()
+            .unwrap_err(),
+        built([Provider::new("Acme\u{2028}\u{202e}", "m")]),
         built([]),
         skipped.build().unwrap_err(),
         ConfigError::MissingVariable { path: "candidate[0]".into(), variable: None },
@@ -90,16 +153,20 @@ fn no_error_shows_a_credential() {
         },
     ];
     let mut variants = BTreeSet::new();
-    for error in &errors {
+    for error in errors.into_iter().chain(misplaced) {
         let source = error.source().map(|source| format!("{source} {source:?}"));
         let shown = format!("{error} {error:?} {error:#?} {source:?}");
-        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(!shown.contains("hunter2") && !shown.to_lowercase().contains("ab3de5"), "{shown}");
         let message = error.to_string();
-        assert!(!message.contains(char::is_control) && !message.is_empty(), "{message:?}");
-        variants.insert(name(error));
+        assert!(!message.contains(breaks_lines) && !message.is_empty(), "{message:?}");
+        variants.insert(name(&error));
     }
     let all = include_str!("../src/error.rs").matches("#[error(").count();
     assert_eq!(variants.len(), all, "each has its turn: {variants:?}");
+}
+
+fn breaks_lines(c: char) -> bool {
+    c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c)
 }
 
 fn name(error: &ConfigError) -> String {

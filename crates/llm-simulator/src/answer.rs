@@ -150,12 +150,17 @@ pub(crate) struct Answer {
 }
 
 impl Said {
-    /// The answer to a request that wants this; `id` makes the id of the call with this number.
-    pub(crate) fn answer(&self, wanted: Option<Wanted>, id: impl Fn(usize) -> String) -> Answer {
+    /// The answer to a request; `wanted` is asked what it wants where the behaviour does not say, and `id` makes the
+    /// id of the call with this number.
+    pub(crate) fn answer(
+        &self,
+        wanted: impl FnOnce() -> Option<Wanted>,
+        id: impl Fn(usize) -> String,
+    ) -> Answer {
         let mut text = self.text.clone().unwrap_or_default();
         let (mut calls, mut finish) = (self.calls.clone(), self.finish.clone());
         if self.text.is_none() && calls.is_empty() {
-            match wanted {
+            match wanted() {
                 None => text = words("Hello! How can I help you today?"),
                 Some(Wanted::Json(json)) => text = pieces(&json),
                 Some(Wanted::Call { name, arguments, finish: why }) => {
@@ -252,7 +257,24 @@ pub(crate) fn words(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::{Called, Said, Wanted, words};
+
+    #[test]
+    fn what_a_request_wants_is_looked_for_only_where_it_is_said() {
+        let asked = |said: &Said| {
+            let mut asked = false;
+            let wanted = || {
+                asked = true;
+                Some(Wanted::Json("{}".to_owned()))
+            };
+            let answer = said.answer(wanted, |_| String::new());
+            (asked, answer.text.concat())
+        };
+        let call = Called { id: None, name: "f".to_owned(), arguments: "{}".to_owned() };
+        assert_eq!(asked(&Said::default()), (true, "{}".to_owned()));
+        assert_eq!(asked(&Said { text: Some(vec![]), ..Said::default() }), (false, String::new()));
+        assert_eq!(asked(&Said { calls: vec![call], ..Said::default() }), (false, String::new()));
+    }
 
     #[test]
     fn words_keep_every_character() {

@@ -131,10 +131,12 @@ impl Connected {
         let mut exchange = Exchange::new(wire, route, request.method == "HEAD");
         let (model, always) = exchange.read(body.as_ref());
         let version = request.header("anthropic-version").map(str::to_owned);
-        let asked = body
-            .as_ref()
-            .filter(|_| route == Route::Answer)
-            .map(|body| Asked { body, version: version.as_deref() });
+        let interleaved = request.all("anthropic-beta").any(|beta| beta.contains("interleaved-thinking"));
+        let asked = body.as_ref().filter(|_| route == Route::Answer).map(|body| Asked {
+            body,
+            version: version.as_deref(),
+            interleaved,
+        });
         let screened = Screened::new(wire, asked, Key::of(&request, wire), always);
         let received = Received {
             number: 0,
@@ -148,7 +150,7 @@ impl Connected {
             ended: Ended::Open,
             headers: request.headers,
         };
-        let (number, chosen) = self.shared.begin(received, &request.body, &screened);
+        let (number, chosen) = self.shared.begin(received, &request.body, screened);
         let open = OpenRequest { number, ended: Ended::Disconnected, shared: Arc::clone(&self.shared) };
         exchange.number = number;
         let behaviour = chosen.unwrap_or_else(|refusal| Box::new(refusal.behaviour()));

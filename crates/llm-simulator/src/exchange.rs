@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     answer::Answer,
     behaviour::Behaviour,
+    fault::Opening,
     opaque::Ids,
     refusal::Refusal,
     simulator::Simulator,
@@ -74,8 +75,10 @@ impl Exchange {
     /// Takes the behaviour on, and finds what it says to this request.
     pub(crate) fn behave(&mut self, behaviour: Behaviour, body: Option<&Value>, ids: Ids) {
         let (codec, number, host) = (self.codec(), self.number, behaviour.said.host);
-        let wanted = body.and_then(|body| codec.wanted(body));
-        self.answer = behaviour.said.answer(wanted, |index| codec.call_id(ids, number, index, host));
+        if is_answered(&behaviour) {
+            let wanted = || body.and_then(|body| codec.wanted(body));
+            self.answer = behaviour.said.answer(wanted, |index| codec.call_id(ids, number, index, host));
+        }
         self.behaviour = behaviour;
     }
 
@@ -123,6 +126,35 @@ impl Exchange {
     /// The vendor's error envelope for a status.
     pub(crate) fn error(&self, status: u16) -> String {
         let (_, id) = self.codec().request_id(&self.unique());
-        self.codec().error(status, &self.behaviour.error, self.model(), &id)
+        let host = self.behaviour.said.host;
+        self.codec().error(status, &self.behaviour.error, (self.model(), host), &id)
+    }
+}
+
+/// Whether the model gets to say anything.
+fn is_answered(behaviour: &Behaviour) -> bool {
+    behaviour.opening == Opening::Respond
+        && behaviour.body.is_none()
+        && behaviour.error_body.is_none()
+        && (200..300).contains(&behaviour.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Exchange, Ids, Route, Wire};
+
+    #[test]
+    fn an_error_says_nothing() {
+        let body = json!({"model": "m", "tool_choice": "required",
+            "tools": [{"type": "function", "function": {"name": "f"}}]});
+        let calls = |behaviour: &str| {
+            let mut exchange = Exchange::new(Wire::OpenAi, Route::Answer, false);
+            exchange.behave(behaviour.parse().unwrap_or_default(), Some(&body), Ids::new());
+            exchange.answer.calls.len()
+        };
+        assert_eq!(["", "status=201", "keep-alive=1s"].map(calls), [1, 1, 1]);
+        assert_eq!(["status=500", "error-body", "html", "stall", "reset"].map(calls), [0; 5]);
     }
 }

@@ -13,10 +13,11 @@ pub enum Host {
     Groq,
     /// OpenRouter: `reasoning` with `reasoning_details`, and a stream's usage beside an empty choice.
     OpenRouter,
-    /// DeepSeek: `reasoning_content`, and a stream's usage in the chunk with the finish reason.
+    /// DeepSeek: `reasoning_content`, which it wants back with the tool calls that came after it, and a stream's usage in
+    /// the chunk with the finish reason.
     DeepSeek,
     /// Mistral: a stream's usage in the chunk with the finish reason, tool calls sent whole, and ids of tool calls
-    /// with exactly nine letters and digits, without which it refuses a request.
+    /// with exactly nine letters and digits, without which it refuses a request. Its errors have no envelope.
     Mistral,
 }
 

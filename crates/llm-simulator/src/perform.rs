@@ -213,10 +213,12 @@ fn invalidate(json: &str) -> Vec<u8> {
 
 /// How long a stream would take; `None` if it would never end.
 fn generation_time(exchange: &Exchange) -> Option<Duration> {
-    let (behaviour, answer) = (&exchange.behaviour, &exchange.answer);
-    let deltas = answer.deltas() + answer.reasoning.len();
-    let between =
-        behaviour.token_delay.saturating_mul(u32::try_from(deltas.saturating_sub(1)).unwrap_or(u32::MAX));
-    let text_delay = if answer.reasoning.is_empty() { Duration::ZERO } else { behaviour.text_delay };
+    let (behaviour, id) = (&exchange.behaviour, exchange.answer_id());
+    // Of the stream itself, as formats differ in what they have a place for.
+    let events = exchange.codec().events(&exchange.reply(&id, &exchange.answer));
+    let (reasoning, deltas) = (events.reasoning.len(), events.deltas.len());
+    let pauses = reasoning.saturating_sub(1) + deltas.saturating_sub(1);
+    let between = behaviour.token_delay.saturating_mul(u32::try_from(pauses).unwrap_or(u32::MAX));
+    let text_delay = if reasoning == 0 { Duration::ZERO } else { behaviour.text_delay };
     Some(behaviour.first_token?.saturating_add(text_delay).saturating_add(between))
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::{
     behaviour::Behaviour,
     fault::ErrorWords,
+    host::Host,
     keys::Key,
     wire::{Asked, Wire},
 };
@@ -13,19 +14,34 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     status: u16,
+    kind: Option<&'static str>,
     code: Option<&'static str>,
     param: Option<String>,
     message: String,
+    /// Whose words it is in.
+    host: Host,
 }
 
 impl Refusal {
     /// A 400 with this message.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { status: 400, code: None, param: None, message: message.into() }
+        Self {
+            status: 400,
+            kind: None,
+            code: None,
+            param: None,
+            message: message.into(),
+            host: Host::default(),
+        }
     }
 
     pub(crate) fn status(self, status: u16) -> Self {
         Self { status, ..self }
+    }
+
+    /// The error's type, where it is not the one that goes with the status.
+    pub(crate) fn kind(self, kind: &'static str) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 
     /// OpenAI's word for what is wrong.
@@ -40,12 +56,12 @@ impl Refusal {
 
     pub(crate) fn behaviour(self) -> Behaviour {
         let error = ErrorWords {
-            kind: None,
+            kind: self.kind.map(str::to_owned),
             code: self.code.map(str::to_owned),
             param: self.param,
             message: Some(self.message),
         };
-        Behaviour { error, ..Behaviour::status(self.status) }
+        Behaviour { error, ..Behaviour::status(self.status) }.host(self.host)
     }
 }
 
@@ -59,6 +75,8 @@ pub(crate) struct Screened<'a> {
     always: Option<Refusal>,
     /// What all but the lenient ones refuse.
     strict: Option<Refusal>,
+    /// What a host thinks of it, which has been found out before it is needed.
+    known: Option<(Host, bool, Result<(), Refusal>)>,
 }
 
 impl<'a> Screened<'a> {
@@ -70,11 +88,32 @@ impl<'a> Screened<'a> {
     ) -> Self {
         let asked = asked.filter(|_| always.is_none());
         let strict = asked.and_then(|asked| wire.codec().check(asked).err());
-        Self { wire, body: asked.map(|asked| asked.body), key, always, strict }
+        Self { wire, body: asked.map(|asked| asked.body), key, always, strict, known: None }
+    }
+
+    /// Does now what takes long, for a behaviour that will probably be the one.
+    pub(crate) fn prepare(&mut self, behaviour: &Behaviour) {
+        let (host, thinking) = (behaviour.said.host, thinks(behaviour));
+        let found = self.at_host(behaviour);
+        self.known = Some((host, thinking, found));
+    }
+
+    fn at_host(&self, behaviour: &Behaviour) -> Result<(), Refusal> {
+        let (host, thinking) = (behaviour.said.host, thinks(behaviour));
+        match (&self.known, self.body) {
+            (Some((known, thought, found)), _) if (*known, *thought) == (host, thinking) => found.clone(),
+            (_, Some(body)) => self.wire.codec().check_host(body, host, thinking),
+            (_, None) => Ok(()),
+        }
     }
 
     /// Why the request gets no answer of this behaviour. What takes long has been done before.
     pub(crate) fn judge(&self, behaviour: &Behaviour, required: Option<&Key>) -> Result<(), Refusal> {
+        let refusal = self.judged(behaviour, required);
+        refusal.map_err(|refusal| Refusal { host: behaviour.said.host, ..refusal })
+    }
+
+    fn judged(&self, behaviour: &Behaviour, required: Option<&Key>) -> Result<(), Refusal> {
         for required in [required, behaviour.key.as_ref()].into_iter().flatten() {
             required.check(self.key.as_ref(), self.wire)?;
         }
@@ -84,9 +123,13 @@ impl<'a> Screened<'a> {
         }
         let (Some(body), codec) = (self.body, self.wire.codec()) else { return Ok(()) };
         if !behaviour.lenient {
-            codec.check_host(body, behaviour.said.host)?;
+            self.at_host(behaviour)?;
         }
         let refused = behaviour.refused.iter().find(|field| body.get(field.as_str()).is_some());
         refused.map_or(Ok(()), |field| Err(codec.unknown_field(field)))
     }
+}
+
+fn thinks(behaviour: &Behaviour) -> bool {
+    !behaviour.said.reasoning.is_empty()
 }

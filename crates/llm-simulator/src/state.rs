@@ -16,6 +16,7 @@ use crate::{
     refusal::{Refusal, Screened},
     script::Script,
     simulator::Simulator,
+    syntax::ParseBehaviourError,
 };
 
 /// How many requests are remembered, and how many bytes they may have together.
@@ -116,9 +117,17 @@ impl Shared {
 
     /// Counts a request, remembers it and chooses what it gets.
     /// One that is refused takes no step of a script.
-    pub(crate) fn begin(&self, received: Received, body: &[u8], screened: &Screened<'_>) -> (u64, Chosen) {
+    pub(crate) fn begin(&self, received: Received, body: &[u8], mut screened: Screened<'_>) -> (u64, Chosen) {
         let body = Arc::from(body);
-        self.change(|state| state.begin(received, body, screened))
+        // What takes long is done without the lock, for which every connection would have to wait.
+        let named = named(&received.model);
+        if let Ok(named) = &named {
+            let likely = self.state.lock().next(&received.model, named);
+            if let Ok(behaviour) = likely {
+                screened.prepare(&behaviour);
+            }
+        }
+        self.change(|state| state.begin(received, body, named, &screened))
     }
 
     pub(crate) fn end(&self, number: u64, ended: Ended) {
@@ -178,13 +187,30 @@ impl Shared {
     }
 }
 
+/// What the name of a model says of how it behaves, if it does.
+type Named = Option<Result<Script, ParseBehaviourError>>;
+
+fn named(model: &str) -> Result<Named, Refusal> {
+    if model.len() > MAX_MODEL_NAME {
+        let why = format!("the name of the model has more than {MAX_MODEL_NAME} bytes");
+        return Err(Refusal::new(why));
+    }
+    Ok(model.split_once('!').map(|(_, directives)| directives.parse()))
+}
+
 impl State {
-    fn begin(&mut self, mut received: Received, body: Arc<[u8]>, screened: &Screened<'_>) -> (u64, Chosen) {
+    fn begin(
+        &mut self,
+        mut received: Received,
+        body: Arc<[u8]>,
+        named: Result<Named, Refusal>,
+        screened: &Screened<'_>,
+    ) -> (u64, Chosen) {
         let number = self.received;
         received.number = number;
         self.received += 1;
         self.open_requests += 1;
-        let chosen = self.choose(&received.model, screened);
+        let chosen = named.and_then(|named| self.choose(&received.model, &named, screened));
         let bytes = size_of::<Entry>() + received.head_bytes() + body.len();
         self.log.push_back(Entry { received, body, bytes });
         self.log_bytes += bytes;
@@ -194,27 +220,29 @@ impl State {
         (number, chosen)
     }
 
-    fn choose(&mut self, name: &str, screened: &Screened<'_>) -> Chosen {
-        if name.len() > MAX_MODEL_NAME {
-            let why = format!("the name of the model has more than {MAX_MODEL_NAME} bytes");
-            return Err(Refusal::new(why));
-        }
+    /// The behaviour that is next for a model.
+    fn next(&self, name: &str, named: &Named) -> Result<Behaviour, Refusal> {
+        let model = self.models.get(name);
+        let step = model.map_or(0, |model| model.step);
+        let script = match (model.and_then(|model| model.script.as_ref()), named) {
+            (Some(script), _) | (None, Some(Ok(script))) => script,
+            // What is told of all models is not told of the list of them.
+            (None, None) if name == Simulator::MODELS => return Ok(Behaviour::default()),
+            (None, None) => &self.otherwise,
+            (None, Some(Err(error))) => return Err(Refusal::new(format!("model `{name}`: {error}"))),
+        };
+        Ok(script.step(step))
+    }
+
+    fn choose(&mut self, name: &str, named: &Named, screened: &Screened<'_>) -> Chosen {
         if self.models.len() >= MAX_MODELS && !self.models.contains_key(name) {
             let why = format!("the simulator tells at most {MAX_MODELS} models apart");
             return Err(Refusal::new(why));
         }
+        let behaviour = self.next(name, named);
         let model = self.models.entry(name.to_owned()).or_default();
         model.received += 1;
-        let behaviour = match (&model.script, name.split_once('!')) {
-            (Some(script), _) => script.step(model.step),
-            // What is told of all models is not told of the list of them.
-            (None, None) if name == Simulator::MODELS => Behaviour::default(),
-            (None, None) => self.otherwise.step(model.step),
-            (None, Some((_, directives))) => match directives.parse::<Script>() {
-                Ok(script) => script.step(model.step),
-                Err(error) => return Err(Refusal::new(format!("model `{name}`: {error}"))),
-            },
-        };
+        let behaviour = behaviour?;
         screened.judge(&behaviour, self.key.as_ref())?;
         model.step += 1;
         Ok(Box::new(behaviour))

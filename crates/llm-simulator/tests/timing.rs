@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Asker, WIRES, events, read, read_until, within};
-use llm_simulator::{Behaviour, Ended, Simulator, Wire};
+use llm_simulator::{Behaviour, Ended, Host, Simulator, Wire};
 use tokio::time::{Instant, timeout};
 
 const SHORT: Duration = Duration::from_millis(60);
@@ -116,6 +116,24 @@ async fn delays_end() {
                     assert!(seen.json().is_object()); // white space before it or not
                 }
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn secret_reasoning_is_waited_for_where_it_is_sent() {
+    for (behaviour, wire, waits) in [
+        (Behaviour::default().host(Host::OpenRouter), Wire::OpenAi, true),
+        (Behaviour::default(), Wire::Anthropic, true),
+        (Behaviour::default(), Wire::OpenAi, false),
+    ] {
+        let delay = if waits { SHORT } else { FOR_EVER };
+        let (_simulator, asker) =
+            start(behaviour.text("one").redacted_reasoning("hush").text_delay(delay)).await;
+        for stream in [true, false] {
+            let begun = Instant::now();
+            assert!(asker.ask(wire, "m", stream).await.whole);
+            assert!(!waits || begun.elapsed() >= SHORT, "{wire} {stream}");
         }
     }
 }

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::words::{self, Words};
-use super::{capabilities, duration, is_default, shown_variable};
+use super::{DialectSetting, TokenLimitSetting, capabilities, duration, is_default, shown_variable};
 
 /// `[[candidate]]`: someone to ask, without the credential.
 ///
@@ -57,6 +57,13 @@ pub struct CandidateSpec {
     /// What the host or the model lacks: requests that need it go to another candidate.
     #[serde(default, with = "capabilities", skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<Capability>,
+    /// Whose manner the host has, for those that speak the OpenAI format. That of the provider's name unless set.
+    #[serde(default, deserialize_with = "words::optional", skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<DialectSetting>,
+    /// Whether the conversation's marks for the prompt cache are sent, for hosts that speak the OpenAI format. The
+    /// provider's habit unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_marks: Option<bool>,
     /// Whether streams ask for the count of tokens, for hosts that speak the OpenAI format. The provider's habit
     /// unless set; some hosts refuse to be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,31 +129,6 @@ impl From<StreamSetting> for StreamMode {
         match setting {
             StreamSetting::Auto => Self::Auto,
             StreamSetting::Never => Self::Never,
-        }
-    }
-}
-
-/// What a host calls the most tokens that an answer may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum TokenLimitSetting {
-    /// `max_tokens`: all that many compatible hosts know.
-    MaxTokens,
-    /// `max_completion_tokens`: OpenAI's own word.
-    MaxCompletionTokens,
-}
-
-impl Words for TokenLimitSetting {
-    const EXPECTED: &'static str = "`\"max_tokens\"` or `\"max_completion_tokens\"`";
-}
-
-#[cfg(feature = "openai")]
-impl From<TokenLimitSetting> for llm_adapters::TokenLimitField {
-    fn from(setting: TokenLimitSetting) -> Self {
-        match setting {
-            TokenLimitSetting::MaxTokens => Self::MaxTokens,
-            TokenLimitSetting::MaxCompletionTokens => Self::MaxCompletionTokens,
         }
     }
 }

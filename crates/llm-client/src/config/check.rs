@@ -5,7 +5,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use super::{CandidateSpec, Config, PriceConfig, variable};
-use crate::error::ConfigError;
+use crate::error::{ConfigError, breaks_lines, one_line};
 
 impl Config {
     /// The sections that hold for all candidates. The candidates are checked when they are made.
@@ -25,9 +25,34 @@ impl Config {
     }
 }
 
+/// What a candidate is called in errors.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) name: String,
+    /// What stands between that and the name of a setting.
+    joint: &'static str,
+}
+
+impl Place {
+    /// By its position in a configuration.
+    pub(crate) fn at(position: usize) -> Self {
+        Self { name: format!("candidate[{position}]"), joint: "." }
+    }
+
+    /// By its name.
+    pub(crate) fn of(spec: &CandidateSpec) -> Self {
+        let id = spec.id.as_deref().filter(|id| !id.trim().is_empty());
+        let name = id.map_or_else(|| format!("{}:{}", spec.provider, spec.model), str::to_owned);
+        Self { name: one_line(name), joint: ": " }
+    }
+
+    pub(crate) fn setting(&self, setting: &str) -> String {
+        format!("{}{}{setting}", self.name, self.joint)
+    }
+}
+
 impl CandidateSpec {
-    /// `path` is what it is called in errors.
-    pub(crate) fn check(&self, path: &str) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, place: &Place) -> Result<(), ConfigError> {
         for (name, text) in [
             ("id", self.id.as_deref()),
             ("provider", Some(self.provider.as_str())),
@@ -36,17 +61,17 @@ impl CandidateSpec {
             ("api_version", self.api_version.as_deref()),
         ] {
             if text.is_some_and(|text| text.trim().is_empty()) {
-                return Err(ConfigError::invalid(format!("{path}.{name}"), "is empty"));
+                return Err(ConfigError::invalid(place.setting(name), "is empty"));
             }
             // They are part of messages and logs, which such characters would break into lines.
-            if text.is_some_and(|text| text.contains(char::is_control)) {
-                return Err(ConfigError::invalid(format!("{path}.{name}"), "has a control character in it"));
+            if text.is_some_and(|text| text.contains(breaks_lines)) {
+                return Err(ConfigError::invalid(place.setting(name), "has a control character in it"));
             }
         }
         if self.api_key_env.as_deref().is_some_and(|name| !variable::is_name(name)) {
             // The value is not shown: it may be the key itself.
             return Err(ConfigError::invalid(
-                format!("{path}.api_key_env"),
+                place.setting("api_key_env"),
                 "is not the name of an environment variable; the key itself does not belong here",
             ));
         }
@@ -55,16 +80,16 @@ impl CandidateSpec {
             ("context_window", self.context_window),
         ] {
             if tokens == Some(0) {
-                return Err(ConfigError::invalid(format!("{path}.{name}"), "is zero: no answer would fit"));
+                return Err(ConfigError::invalid(place.setting(name), "is zero: no answer would fit"));
             }
         }
         let clocks = &self.timeouts;
         for (name, limit) in
             [("first_token", clocks.first_token), ("idle", clocks.idle), ("attempt", clocks.attempt)]
         {
-            not_zero(|| format!("{path}.timeouts.{name}"), limit)?;
+            not_zero(|| place.setting(&format!("timeouts.{name}")), limit)?;
         }
-        self.price.as_ref().map_or(Ok(()), |price| price.check(&format!("{path}.price")))
+        self.price.as_ref().map_or(Ok(()), |price| price.check(&place.setting("price")))
     }
 }
 
@@ -75,6 +100,9 @@ impl PriceConfig {
     fn check(&self, path: &str) -> Result<(), ConfigError> {
         if self.currency.trim().is_empty() {
             return Err(ConfigError::invalid(format!("{path}.currency"), "is empty"));
+        }
+        if self.currency.contains(breaks_lines) {
+            return Err(ConfigError::invalid(format!("{path}.currency"), "has a control character in it"));
         }
         for (name, price) in [
             ("input_per_1m", Some(self.input_per_1m)),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
 
+use super::shown;
+
 #[allow(clippy::ref_option, reason = "serde passes the field by reference")]
 pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
@@ -29,7 +31,11 @@ impl Visitor<'_> for Written {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
-        humantime::parse_duration(text)
-            .map_err(|error| E::custom(format_args!("{text:?} is no duration such as \"15s\": {error}")))
+        humantime::parse_duration(text).map_err(|error| {
+            // What is no duration at all may be a key, and the explanation may quote it.
+            let (shown, why) = (shown(text), error.to_string());
+            let why = if shown == text { format!(": {why}") } else { String::new() };
+            E::custom(format_args!("{shown:?} is no duration such as \"15s\"{why}"))
+        })
     }
 }

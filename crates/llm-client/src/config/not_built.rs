@@ -3,6 +3,8 @@
 
 use toml::{Table, Value};
 
+use super::shown;
+
 /// Whatever their value.
 const SETTINGS: [&str; 10] = [
     "candidate.access_key_id_env",
@@ -18,10 +20,9 @@ const SETTINGS: [&str; 10] = [
 ];
 
 /// With these values only. A number of answers for the quorum is another.
-const VALUES: [(&str, &str); 7] = [
+const VALUES: [(&str, &str); 6] = [
     ("failover.order", "fastest_first_token"),
     ("failover.order", "least_in_flight"),
-    ("failover.order", "priority"),
     ("failover.order", "round_robin"),
     ("failover.order", "weighted"),
     ("fan_out.quorum", "first"),
@@ -71,8 +72,9 @@ fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// As TOML would have it written.
+/// As TOML would have it written, if it can be shown.
 fn quoted(key: &str) -> String {
+    let key = shown(key);
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") }
 }

@@ -83,13 +83,14 @@ impl From<&FailoverConfig> for Policy {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Order {
-    /// By their priority, and as they are listed where that is the same.
+    /// By their priority, and as they are listed where that is the same. `"priority"` is another name for it.
     #[default]
+    #[serde(alias = "priority")]
     Listed,
 }
 
 impl Words for Order {
-    const EXPECTED: &'static str = "`\"listed\"`";
+    const EXPECTED: &'static str = "`\"listed\"` or `\"priority\"`";
 }
 
 /// When a failover moves on, and when it stops.

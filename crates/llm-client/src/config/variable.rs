@@ -25,6 +25,6 @@ pub(crate) fn shown(name: &str) -> Option<&str> {
     Some(name).filter(|name| usual && is_left_alone(name))
 }
 
-fn is_left_alone(name: &str) -> bool {
+pub(super) fn is_left_alone(name: &str) -> bool {
     Scrubber::default().scrub(name) == name
 }

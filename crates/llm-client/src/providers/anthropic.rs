@@ -32,6 +32,8 @@ impl ProviderFactory for AnthropicProvider {
     fn adapter(&self, context: ProviderContext<'_>) -> Result<Arc<dyn ModelAdapter>, FactoryError> {
         let spec = context.spec;
         refuse([
+            ("dialect", spec.dialect.is_some()),
+            ("cache_marks", spec.cache_marks.is_some()),
             ("include_usage", spec.include_usage.is_some()),
             ("token_limit_field", spec.token_limit_field.is_some()),
         ])?;

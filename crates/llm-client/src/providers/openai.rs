@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llm_adapters::{OpenAi, TokenLimitField};
+use llm_adapters::{Dialect, OpenAi, TokenLimitField};
 use llm_protocol::{Capability, ModelAdapter};
 
 use super::{refuse, with_context};
@@ -24,9 +24,10 @@ use crate::factory::{FactoryError, ProviderContext, ProviderFactory};
 pub struct OpenAiProvider {
     base_url: Option<String>,
     api_key_env: Option<String>,
-    include_usage: bool,
+    dialect: Option<Dialect>,
+    include_usage: Option<bool>,
     token_limit_field: Option<TokenLimitField>,
-    cache_marks: bool,
+    cache_marks: Option<bool>,
     lacks: Vec<Capability>,
 }
 
@@ -36,9 +37,10 @@ impl OpenAiProvider {
         Self {
             base_url: None,
             api_key_env: None,
-            include_usage: true,
+            dialect: None,
+            include_usage: None,
             token_limit_field: None,
-            cache_marks: false,
+            cache_marks: None,
             lacks: Vec::new(),
         }
     }
@@ -55,23 +57,31 @@ impl OpenAiProvider {
         self
     }
 
-    /// Whether streams ask for the count of tokens, for candidates that do not say; on unless set. Some hosts refuse to
-    /// be asked.
-    pub fn include_usage(mut self, include: bool) -> Self {
-        self.include_usage = include;
+    /// Whose manner it has, for candidates that do not say; that of its name unless set, as in [`Dialect::of`]. What
+    /// follows can be set otherwise.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
         self
     }
 
-    /// What the host calls the most tokens of an answer, for candidates that do not say. `max_completion_tokens` under
-    /// the name `openai` and `max_tokens` under any other, unless set.
+    /// Whether streams ask for the count of tokens, for candidates that do not say; on unless set, but for Mistral. Some
+    /// hosts refuse to be asked.
+    pub fn include_usage(mut self, include: bool) -> Self {
+        self.include_usage = Some(include);
+        self
+    }
+
+    /// What the host calls the most tokens of an answer, for candidates that do not say. `max_completion_tokens` for
+    /// OpenAI and `max_tokens` for any other, unless set.
     pub fn token_limit_field(mut self, field: TokenLimitField) -> Self {
         self.token_limit_field = Some(field);
         self
     }
 
-    /// Whether the conversation's marks for the prompt cache are sent; off unless set.
+    /// Whether the conversation's marks for the prompt cache are sent, for candidates that do not say; off unless set,
+    /// but for OpenRouter.
     pub fn cache_marks(mut self, send: bool) -> Self {
-        self.cache_marks = send;
+        self.cache_marks = Some(send);
         self
     }
 
@@ -96,9 +106,16 @@ impl ProviderFactory for OpenAiProvider {
         if spec.base_url.is_none() && self.base_url.is_none() {
             return Err("it needs a `base_url`".into());
         }
-        let mut builder = OpenAi::builder(&spec.model)
-            .include_usage(spec.include_usage.unwrap_or(self.include_usage))
-            .cache_marks(self.cache_marks);
+        let mut builder = OpenAi::builder(&spec.model);
+        if let Some(dialect) = spec.dialect.map(Dialect::from).or(self.dialect) {
+            builder = builder.dialect(dialect);
+        }
+        if let Some(include) = spec.include_usage.or(self.include_usage) {
+            builder = builder.include_usage(include);
+        }
+        if let Some(send) = spec.cache_marks.or(self.cache_marks) {
+            builder = builder.cache_marks(send);
+        }
         if let Some(field) = spec.token_limit_field.map(TokenLimitField::from).or(self.token_limit_field) {
             builder = builder.token_limit_field(field);
         }

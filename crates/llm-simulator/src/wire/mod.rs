@@ -88,6 +88,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) body: &'a Value,
     /// Anthropic's version.
     pub(crate) version: Option<&'a str>,
+    /// Anthropic's beta that lets a model think between its tool calls.
+    pub(crate) interleaved: bool,
 }
 
 /// An answer with all that a vendor puts around it.
@@ -124,8 +126,8 @@ pub(crate) trait Codec: Sync {
     /// Refuses all else that the vendor would refuse.
     fn check(&self, asked: Asked<'_>) -> Result<(), Refusal>;
 
-    /// Refuses what only this host would refuse.
-    fn check_host(&self, _body: &Value, _host: Host) -> Result<(), Refusal> {
+    /// Refuses what only this host would refuse, `thinking` if its model does.
+    fn check_host(&self, _body: &Value, _host: Host, _thinking: bool) -> Result<(), Refusal> {
         Ok(())
     }
 
@@ -166,8 +168,8 @@ pub(crate) trait Codec: Sync {
     /// The start of an event that can be continued with any letters.
     fn endless(&self) -> &'static str;
 
-    /// The error envelope for a status.
-    fn error(&self, status: u16, words: &ErrorWords, model: &str, request_id: &str) -> String;
+    /// The error envelope for a status, of this model at this host.
+    fn error(&self, status: u16, words: &ErrorWords, of: (&str, Host), request_id: &str) -> String;
 
     /// An error envelope as an event of a stream.
     fn error_event(&self, envelope: &str) -> String;

@@ -112,6 +112,20 @@ async fn fields_are_refused_in_the_vendors_words() {
             json!({"tools": [{"name": "a b", "input_schema": {}}]}),
             "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'",
         ),
+        (
+            json!({"tools": [{"name": "f".repeat(129), "input_schema": {"type": "object"}}]}),
+            "tools.0.custom.name: String should match pattern",
+        ),
+        (json!({"tools": [{"name": "f", "input_schema": {}}]}), "input_schema.type: Field required"),
+        (
+            json!({"tools": [{"name": "f", "input_schema": {"type": "object", "anyOf": []}}]}),
+            "input_schema does not support oneOf, allOf, or anyOf at the top level",
+        ),
+        (json!({"betas": ["a"]}), "betas: Extra inputs are not permitted"),
+        (
+            json!({"system": [{"type": "text", "text": "a", "title": "b"}]}),
+            "system.0.title: Extra inputs are not permitted",
+        ),
         (json!({"tools": [{"name": "f"}]}), "tools.0.custom.input_schema: Field required"),
         (json!({"tools": [{"name": "f", "input_schema": {"type": "string"}}]}), "Input should be 'object'"),
         (json!({"tools": [{"type": "function", "function": {"name": "f"}}]}), "name: Field required"),

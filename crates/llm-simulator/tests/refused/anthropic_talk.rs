@@ -39,7 +39,7 @@ async fn messages_are_refused_in_the_vendors_words() {
         ),
         (user(json!([{"text": "a"}])), "messages.0.content.0.type: Field required"),
         (user(json!(["a"])), "messages.0.content.0: Input should be a valid dictionary"),
-        (image(json!({"type": "file", "url": "a"})), "Input tag 'file'"),
+        (image(json!({"type": "path", "url": "a"})), "Input tag 'path'"),
         (
             image(json!({"type": "base64", "media_type": "image/tiff", "data": "aGk="})),
             "'image/jpeg', 'image/png'",

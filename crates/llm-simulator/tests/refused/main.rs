@@ -6,7 +6,9 @@
 mod common;
 
 mod anthropic;
+mod anthropic_more;
 mod anthropic_talk;
+mod hosts;
 mod openai;
 mod openai_talk;
 

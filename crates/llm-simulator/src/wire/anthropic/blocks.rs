@@ -27,7 +27,7 @@ const fn kind(
 const USER: Option<&str> = Some("user");
 const ASSISTANT: Option<&str> = Some("assistant");
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 19] = [
     kind("text", None, Some(&["type", "text", "citations", "cache_control"])),
     kind("image", USER, Some(&["type", "source", "cache_control"])),
     kind("document", USER, Some(&["type", "source", "title", "context", "citations", "cache_control"])),
@@ -43,11 +43,15 @@ const KINDS: [Kind; 16] = [
     kind("bash_code_execution_tool_result", ASSISTANT, None),
     kind("text_editor_code_execution_tool_result", ASSISTANT, None),
     kind("tool_search_tool_result", ASSISTANT, None),
+    kind("mcp_tool_use", ASSISTANT, None),
+    kind("mcp_tool_result", ASSISTANT, None),
+    kind(ONLY_IN_RESULTS, USER, None),
     kind("container_upload", USER, None),
 ];
 
-/// The blocks that the result of a tool may have.
-const IN_RESULTS: [&str; 4] = ["text", "image", "document", "search_result"];
+/// The blocks that the result of a tool may have, and the one that stands nowhere else.
+const IN_RESULTS: [&str; 5] = ["text", "image", "document", "search_result", ONLY_IN_RESULTS];
+const ONLY_IN_RESULTS: &str = "tool_reference";
 
 /// Looks at one block of a message of this role.
 pub(crate) fn check(block: &Value, role: &str, path: &str) -> Checked {
@@ -55,8 +59,9 @@ pub(crate) fn check(block: &Value, role: &str, path: &str) -> Checked {
         return Err(Refusal::new(format!("{path}: Input should be a valid dictionary or object")));
     }
     let name = string(block, &format!("{path}."), "type")?;
-    let all: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
-    let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
+    let mut kinds = KINDS.iter().filter(|kind| kind.name != ONLY_IN_RESULTS);
+    let all: Vec<&str> = kinds.clone().map(|kind| kind.name).collect();
+    let Some(kind) = kinds.find(|kind| kind.name == name) else {
         return Err(unknown(name, &all, path));
     };
     if let Some(only) = kind.role.filter(|only| *only != role) {
@@ -110,7 +115,7 @@ pub(crate) fn text(block: &Value, path: &str, of: &str) -> Checked {
 
 fn tool_use(block: &Value, path: &str) -> Checked {
     matches(string(block, path, "id")?, None, &format!("{path}id"))?;
-    matches(string(block, path, "name")?, Some(200), &format!("{path}name"))?;
+    matches(string(block, path, "name")?, Some(128), &format!("{path}name"))?;
     match block.get("input") {
         Some(Value::Object(_)) => Ok(()),
         Some(_) => Err(Refusal::new(format!("{path}input: Input should be a valid dictionary"))),

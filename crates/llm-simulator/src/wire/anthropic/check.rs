@@ -8,7 +8,7 @@ use crate::{refusal::Refusal, wire::Asked};
 pub(crate) type Checked = Result<(), Refusal>;
 
 /// The fields that the vendor knows.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 22] = [
     "model",
     "messages",
     "max_tokens",
@@ -31,7 +31,6 @@ const FIELDS: [&str; 23] = [
     "inference_geo",
     "speed",
     "cache_control",
-    "betas",
 ];
 
 /// The first version that leaves sampling to the model.
@@ -52,7 +51,7 @@ pub(crate) fn check(asked: Asked<'_>) -> Checked {
     sampling(body)?;
     system(body)?;
     tools::check(body)?;
-    thinking(body)?;
+    thinking(body, asked.interleaved)?;
     format(body)?;
     marks::check(body)?;
     turns::check(body)
@@ -144,13 +143,14 @@ fn system(body: &Value) -> Checked {
             if string(block, &path, "type")? != "text" {
                 return Err(Refusal::new(format!("{path}type: Input should be 'text'")));
             }
+            known(block, &["type", "text", "citations", "cache_control"], &path)?;
             blocks::text(block, &path, "system")
         }),
         Some(_) => Err(Refusal::new("system: Input should be a valid list")),
     }
 }
 
-fn thinking(body: &Value) -> Checked {
+fn thinking(body: &Value, interleaved: bool) -> Checked {
     let Some(thinking) = given(body, "thinking") else { return Ok(()) };
     match string(thinking, "thinking.", "type")? {
         "disabled" | "adaptive" => return Ok(()),
@@ -169,7 +169,7 @@ fn thinking(body: &Value) -> Checked {
     let choice = body.pointer("/tool_choice/type").and_then(Value::as_str);
     let refused = if budget < 1024 {
         format!("{path}: Input should be greater than or equal to 1024")
-    } else if body.get("max_tokens").and_then(Value::as_u64).is_some_and(|most| most <= budget) {
+    } else if !interleaved && body.get("max_tokens").and_then(Value::as_u64).is_some_and(|it| it <= budget) {
         "`max_tokens` must be greater than `thinking.budget_tokens`.".to_owned()
     } else if matches!(choice, Some("any" | "tool")) {
         "Thinking may not be enabled when tool_choice forces tool use.".to_owned()

@@ -35,9 +35,11 @@ pub(crate) fn image(block: &Value, path: &str) -> Checked {
             }
             Err(Refusal::new(format!("{path}.url.url: Only HTTP and HTTPS URLs are supported")))
         }
+        // It was sent before.
+        "file" => string(source, &format!("{path}.file."), "file_id").map(|_| ()),
         other => {
             let message = format!(
-                "{path}: Input tag '{other}' found using 'type' does not match any of the expected tags: 'base64', 'url'"
+                "{path}: Input tag '{other}' found using 'type' does not match any of the expected tags: 'base64', 'file', 'url'"
             );
             Err(Refusal::new(message))
         }

@@ -104,8 +104,8 @@ impl Codec for Anthropic {
         "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\""
     }
 
-    fn error(&self, status: u16, words: &ErrorWords, model: &str, request_id: &str) -> String {
-        errors::envelope(status, words, model, request_id)
+    fn error(&self, status: u16, words: &ErrorWords, of: (&str, Host), request_id: &str) -> String {
+        errors::envelope(status, words, of.0, request_id)
     }
 
     fn error_event(&self, envelope: &str) -> String {

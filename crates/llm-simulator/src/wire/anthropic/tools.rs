@@ -65,6 +65,10 @@ fn check_tool<'a>(tool: &'a Value, path: &str) -> Result<&'a str, Refusal> {
     if string(schema, &format!("{path}."), "type")? != "object" {
         return Err(Refusal::new(format!("{path}.type: Input should be 'object'")));
     }
+    if ["oneOf", "allOf", "anyOf"].iter().any(|of| schema.get(of).is_some()) {
+        let why = "input_schema does not support oneOf, allOf, or anyOf at the top level";
+        return Err(Refusal::new(format!("{path}: {why}")));
+    }
     if tool.get("strict") == Some(&Value::Bool(true)) {
         closed(schema, &path)?;
     }

@@ -35,7 +35,31 @@ pub(crate) fn check(body: &Value) -> Checked {
     let answers = turns.iter().skip(1).map(Some).chain([None]);
     turns.iter().zip(answers).try_for_each(|(turn, next)| answered(turn, next))?;
     let questions = [None].into_iter().chain(turns.iter().map(Some));
-    questions.zip(&turns).try_for_each(|(before, turn)| asked_for(before, turn))
+    questions.zip(&turns).try_for_each(|(before, turn)| asked_for(before, turn))?;
+    let thinks = body.pointer("/thinking/type").is_some_and(|kind| kind == "enabled");
+    if thinks { thought(&turns) } else { Ok(()) }
+}
+
+/// A model that thinks has thought before it called the tools whose results it is to go on with. It does so once for
+/// all calls in a row.
+fn thought(turns: &[Turn<'_>]) -> Checked {
+    let mut latest = None;
+    for pair in turns.rchunks(2) {
+        let [call, result] = pair else { break };
+        if !result.has("tool_result") {
+            break;
+        }
+        let found = call.blocks.first().and_then(|block| block.get("type")?.as_str()).unwrap_or("text");
+        if matches!(found, "thinking" | "redacted_thinking") {
+            return Ok(());
+        }
+        latest = latest.or(Some((call.index, found)));
+    }
+    let Some((index, found)) = latest else { return Ok(()) };
+    let message = format!(
+        "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{found}`. When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from previous turns. To avoid this requirement, disable `thinking`."
+    );
+    Err(Refusal::new(message))
 }
 
 /// The blocks of one or several messages of the same role.
@@ -47,6 +71,10 @@ struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
+    fn has(&self, kind: &str) -> bool {
+        self.blocks.iter().any(|block| block.get("type").is_some_and(|it| it == kind))
+    }
+
     /// What blocks of this type have under this name.
     fn ids(&self, kind: &str, field: &str) -> Vec<&'a str> {
         let blocks = self.blocks.iter().filter(|block| block.get("type").is_some_and(|it| it == kind));

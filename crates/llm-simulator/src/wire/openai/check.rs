@@ -95,6 +95,15 @@ pub(crate) fn missing(path: &str) -> Refusal {
     Refusal::new(message).param(path).code("missing_required_parameter")
 }
 
+/// A schema of a function that is an object of nobody knows what.
+pub(crate) fn missing_properties(function: &str, index: usize) -> Refusal {
+    let message =
+        format!("Invalid schema for function '{function}': In context=(), object schema missing properties.");
+    Refusal::new(message)
+        .param(format!("tools[{index}].function.parameters"))
+        .code("invalid_function_parameters")
+}
+
 pub(crate) fn wrong_type(path: &str, expected: &str, value: &Value) -> Refusal {
     let got = match value {
         Value::Null => "null",

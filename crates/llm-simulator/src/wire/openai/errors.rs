@@ -2,19 +2,42 @@
 
 use crate::{
     fault::ErrorWords,
+    host::Host,
     wire::{nullable, quoted},
 };
 
 /// The error envelope for a status.
-pub(crate) fn envelope(status: u16, words: &ErrorWords, model: &str) -> String {
+pub(crate) fn envelope(status: u16, words: &ErrorWords, model: &str, host: Host) -> String {
     let no_money = [&words.kind, &words.code].into_iter().flatten().any(|word| is_billing(word));
     let (kind, code, message) = if no_money { no_quota() } else { usual(status, model) };
+    if host == Host::Mistral {
+        return flat(status, words, kind, &message);
+    }
     format!(
         "{{\n  \"error\": {{\n    \"message\": {message},\n    \"type\": {kind},\n    \"param\": {param},\n    \"code\": {code}\n  }}\n}}\n",
         message = quoted(words.message.as_deref().unwrap_or(&message)),
         param = nullable(words.param.as_deref()),
         kind = quoted(words.kind.as_deref().unwrap_or(kind)),
         code = nullable(words.code.as_deref().or(code)),
+    )
+}
+
+/// Mistral puts no envelope around it, and says in a list what is wrong with fields.
+fn flat(status: u16, words: &ErrorWords, kind: &str, message: &str) -> String {
+    let message = quoted(words.message.as_deref().unwrap_or(message));
+    let (message, param) = match words.param.as_deref() {
+        Some(field) if status == 422 => {
+            let detail =
+                format!(r#"{{"type":"extra_forbidden","loc":["body",{}],"msg":{message}}}"#, quoted(field));
+            (format!(r#"{{"detail":[{detail}]}}"#), None)
+        }
+        param => (message, param),
+    };
+    format!(
+        r#"{{"object":"error","message":{message},"type":{kind},"param":{param},"code":{code}}}"#,
+        kind = quoted(words.kind.as_deref().unwrap_or(kind)),
+        param = nullable(param),
+        code = nullable(words.code.as_deref()),
     )
 }
 

@@ -1,5 +1,7 @@
 //! What OpenAI refuses of structured output: formats, and schemas that are to be followed strictly.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::check::{Checked, given, missing, name, string, wrong_type, wrong_value};
@@ -83,9 +85,10 @@ fn at(schema: &Value, path: &[&str], depth: usize) -> Result<(), String> {
             let why = "'additionalProperties' is required to be supplied and to be false.";
             return Err(format!("{}, {why}", context()));
         }
-        let required = schema.get("required").and_then(Value::as_array);
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let required: HashSet<&str> = required.filter_map(Value::as_str).collect();
         for (name, property) in members(schema, "properties") {
-            if !required.is_some_and(|required| required.iter().any(|required| required == name)) {
+            if !required.contains(name) {
                 let why = "'required' is required to be supplied and to be an array including every key in properties.";
                 return Err(format!("{}, {why} Missing '{name}'.", context()));
             }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::{
-    check::{Checked, empty, missing, string, too_long, wrong_type, wrong_value},
+    check::{Checked, empty, missing, name, string, too_long, wrong_type, wrong_value},
     parts,
 };
 use crate::refusal::Refusal;
@@ -73,11 +73,15 @@ impl<'a> Open<'a> {
             open.ids.push(id);
             match string(call, &path, "type")? {
                 "function" => {}
-                other => return Err(wrong_value(&format!("{path}.type"), other, &["function"])),
+                // The simulator makes no such calls.
+                "custom" => continue,
+                other => {
+                    return Err(wrong_value(&format!("{path}.type"), other, &["function", "custom"]));
+                }
             }
             let path = format!("{path}.function");
             let function = call.get("function").ok_or_else(|| missing(&path))?;
-            string(function, &path, "name")?;
+            name(function, &path)?;
             string(function, &path, "arguments")?;
         }
         Ok(open)
@@ -125,6 +129,12 @@ impl<'a> Open<'a> {
 fn check_id(id: &str, path: &str) -> Checked {
     if id.len() > MAX_ID {
         return Err(too_long(path, MAX_ID, id.len()));
+    }
+    if id.is_empty() {
+        let message = format!(
+            "Invalid '{path}': empty string. Expected a string with minimum length 1, but got an empty string instead."
+        );
+        return Err(Refusal::new(message).param(path).code("empty_string"));
     }
     Ok(())
 }

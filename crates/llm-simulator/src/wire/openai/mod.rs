@@ -39,8 +39,8 @@ impl Codec for OpenAi {
         check::check(asked.body)
     }
 
-    fn check_host(&self, body: &Value, host: Host) -> Result<(), Refusal> {
-        hosts::check(body, host)
+    fn check_host(&self, body: &Value, host: Host, thinking: bool) -> Result<(), Refusal> {
+        hosts::check(body, host, thinking)
     }
 
     fn unknown_field(&self, field: &str) -> Refusal {
@@ -105,8 +105,8 @@ impl Codec for OpenAi {
         "data: {\"object\":\"chat.completion.chunk\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\""
     }
 
-    fn error(&self, status: u16, words: &ErrorWords, model: &str, _request_id: &str) -> String {
-        errors::envelope(status, words, model)
+    fn error(&self, status: u16, words: &ErrorWords, of: (&str, Host), _request_id: &str) -> String {
+        errors::envelope(status, words, of.0, of.1)
     }
 
     fn error_event(&self, envelope: &str) -> String {

@@ -10,7 +10,7 @@ const IMAGES: [&str; 5] = ["png", "jpeg", "jpg", "gif", "webp"];
 /// Looks through the parts of a message with this role.
 pub(crate) fn check(parts: &[Value], role: &str, path: &str) -> Checked {
     let allowed: &[&str] = match role {
-        "user" => &["text", "image_url"],
+        "user" => &["text", "image_url", "input_audio", "file"],
         "assistant" => &["text", "refusal"],
         _ => &["text"],
     };
@@ -30,6 +30,8 @@ pub(crate) fn check(parts: &[Value], role: &str, path: &str) -> Checked {
                 return Err(wrong_value(&format!("{at}.type"), kind, allowed));
             }
             "image_url" => image(part, &format!("{at}.image_url"))?,
+            // The simulator does not look into them.
+            "input_audio" | "file" => {}
             // Text and refusal stand under the name of their type.
             kind => string(part, &at, kind).map(|_| ())?,
         }

@@ -24,9 +24,11 @@ pub(crate) fn check(body: &Value) -> Checked {
         None | Some(Value::String(_)) => Ok(()),
         Some(Value::Object(choice)) => match choice.get("type").and_then(Value::as_str) {
             None => Err(missing("tool_choice.type")),
-            Some("allowed_tools") => Ok(()),
+            Some("allowed_tools" | "custom") => Ok(()),
             Some("function") => named(choice.get("function"), tools),
-            Some(other) => Err(wrong_value("tool_choice.type", other, &["function", "allowed_tools"])),
+            Some(other) => {
+                Err(wrong_value("tool_choice.type", other, &["function", "allowed_tools", "custom"]))
+            }
         },
         Some(other) => Err(wrong_type("tool_choice", "one of a string or an object", other)),
     }
@@ -62,7 +64,9 @@ fn check_tool(tool: &Value, path: &str) -> Checked {
     }
     match tool.get("type").and_then(Value::as_str) {
         Some("function") => {}
-        Some(other) => return Err(wrong_value(&format!("{path}.type"), other, &["function"])),
+        // They take a text, and have no schema.
+        Some("custom") => return Ok(()),
+        Some(other) => return Err(wrong_value(&format!("{path}.type"), other, &["function", "custom"])),
         None => return Err(missing(&format!("{path}.type"))),
     }
     let path = format!("{path}.function");
