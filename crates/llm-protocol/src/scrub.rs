@@ -87,7 +87,8 @@ impl FloorCharBoundary for str {
 }
 
 fn cut(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    // Line and paragraph separators too: some viewers break lines there.
+    let plain = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
     let mut kept: String = text.trim().chars().map(plain).take(MESSAGE_LIMIT).collect();
     if text.trim().chars().nth(MESSAGE_LIMIT).is_some() {
         kept.pop();

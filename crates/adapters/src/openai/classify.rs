@@ -77,7 +77,7 @@ impl<'a> Explanation<'a> {
         let retry_after = error.get("retry_after").or_else(|| inner("availability", "retry_after"));
         let status = code.as_deref().and_then(|code| code.parse().ok()).or_else(|| number("status_code"));
         Self {
-            message: text("message").or_else(|| text("detail")),
+            message: ["message", "detail"].into_iter().find_map(|name| words(error.get(name)?, 4)),
             kind: text("type"),
             status: status.filter(|status| (400..600).contains(status)),
             retry_after: retry_after.and_then(|hint| hints::number(&hint.to_string(), 1.0)),
@@ -122,6 +122,21 @@ impl<'a> Explanation<'a> {
             None => ErrorKind::Server,
         }
     }
+}
+
+/// The words of an explanation: itself, or those of the first complaint in it, as Python's web servers have them
+/// (Mistral, vLLM).
+fn words(explanation: &Value, deep: u8) -> Option<&str> {
+    let deeper = deep.checked_sub(1)?;
+    let said = match explanation {
+        Value::String(text) => Some(text.as_str()),
+        Value::Array(complaints) => words(complaints.first()?, deeper),
+        Value::Object(fields) => {
+            ["msg", "message", "detail"].into_iter().find_map(|name| words(fields.get(name)?, deeper))
+        }
+        _ => None,
+    };
+    said.filter(|text| !text.is_empty())
 }
 
 /// What one of the vendor's own words means, where it means more than the status.

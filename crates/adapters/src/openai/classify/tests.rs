@@ -180,3 +180,23 @@ fn a_hint_in_the_body_is_read() {
     assert_eq!(hint(json!("soon")), None);
     assert_eq!(hint(json!(null)), None);
 }
+
+#[test]
+fn complaints_are_told_in_the_words_of_the_first() {
+    let complaint = json!([{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]);
+    for body in [
+        json!({"object": "error", "message": {"detail": complaint}, "type": "invalid_request_error"}),
+        json!({"message": {"detail": complaint}}),
+        json!({"detail": complaint}),
+        json!({"error": {"message": complaint}}),
+    ] {
+        let failure = refusal(422, false, body.to_string().as_bytes());
+        assert_eq!(
+            (failure.kind, &*failure.message),
+            (ErrorKind::BadRequest, "Extra inputs are not permitted"),
+            "{body}"
+        );
+    }
+    let deep = json!({"detail": {"detail": {"detail": {"detail": {"detail": "x"}}}}});
+    assert_eq!(refusal(422, false, deep.to_string().as_bytes()).message, "no explanation");
+}
