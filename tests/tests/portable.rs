@@ -240,6 +240,33 @@ async fn conversations_are_taken_over_as_they_are() {
     }
 }
 
+/// A user who cannot wait for a tool. Mistral takes no word of his before the model has spoken again.
+#[tokio::test]
+async fn results_that_come_late_stand_right_behind_their_calls() {
+    let call =
+        |id: &str| Part::ToolCall(ToolCall { id: id.into(), name: "weather".into(), arguments: "{}".into() });
+    let messages = vec![
+        Message::user("How is it in Ulm and Bonn?"),
+        Message::new(Role::Assistant, vec![call("a"), call("b")]),
+        Message::tool("b", "weather", "clouds"),
+        Message::user("Hurry up."),
+        Message::tool("a", "weather", "sunny"),
+        Message::user("Well?"),
+    ];
+    let request = tools(Request::new(messages));
+    for wire in WIRES {
+        let lab = Lab::start().await;
+        lab.simulator.on("mistral", Behaviour::default().host(Host::Mistral));
+        let client = ResilientClient::builder()
+            .candidates([lab.host("mistral"), lab.candidate(wire, "m")])
+            .build()
+            .unwrap();
+        let asked = ask(&client, Strategy::Failover, request.clone()).await;
+        let expected = ["mistral preempted_unsupported unsupported", "m success @stream"];
+        assert_eq!(trail(&asked.report), expected, "{wire}");
+    }
+}
+
 #[tokio::test]
 async fn a_tool_that_was_never_heard_of_again_is_an_error_before_anyone_is_asked() {
     let cancelled = ToolCall { id: "a".into(), name: "weather".into(), arguments: "{}".into() };
