@@ -21,6 +21,8 @@ pub(crate) struct Rules {
     pub(crate) longest_name: usize,
     /// What takes marks for the prompt cache; none where they are not written.
     pub(crate) marks: Option<fn(&What<'_>) -> bool>,
+    /// Whether those of tools are.
+    pub(crate) tool_marks: bool,
 }
 
 /// Which ids of tool calls a vendor accepts.
@@ -87,10 +89,10 @@ impl<'a> History<'a> {
         }
         writer.close()?;
         let mut history = Self { turns: writer.turns, tool_marks: Vec::new() };
-        if rules.marks.is_some() {
+        if rules.tool_marks {
             history.tool_marks = request.tools.iter().map(|tool| tool.cache).collect();
-            marks::settle(&mut history);
         }
+        marks::settle(&mut history);
         Ok(history)
     }
 }

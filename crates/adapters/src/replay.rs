@@ -7,6 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use llm_protocol::{ErrorKind, StreamEvent};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -20,6 +22,7 @@ const OPEN_AI: [&str; 5] = ["openai", "groq", "openrouter", "mistral", "deepseek
 
 struct Exchange {
     name: String,
+    provider: String,
     streamed: bool,
     status: u16,
     body: Vec<u8>,
@@ -61,15 +64,16 @@ fn exchange(path: &Path, json: &Value) -> Exchange {
     let response = &json["response"];
     let content_type = response["headers"]["content-type"].as_str().unwrap_or_default();
     Exchange {
+        provider: json["provider"].as_str().unwrap_or_default().to_owned(),
         name: path.file_name().unwrap().to_string_lossy().into_owned(),
         streamed: content_type.starts_with("text/event-stream"),
         status: response["status"].as_u64().unwrap().try_into().unwrap(),
-        body: base64(response["body_base64"].as_str().unwrap()),
+        body: STANDARD.decode(response["body_base64"].as_str().unwrap()).unwrap(),
     }
 }
 
 fn replay(codec: &impl Codec, exchange: &Exchange) {
-    let Exchange { name, streamed, status, body } = exchange;
+    let Exchange { name, provider, streamed, status, body } = exchange;
     if *status >= 400 {
         let failure = codec.failure(*status, &HeaderMap::new(), body);
         assert_ne!(failure.kind, ErrorKind::Other, "{name}");
@@ -77,7 +81,7 @@ fn replay(codec: &impl Codec, exchange: &Exchange) {
     } else if *streamed {
         replay_stream(codec, name, body);
     } else {
-        let response = codec.decode("acme", body).unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
+        let response = codec.decode(provider, body).unwrap_or_else(|failure| panic!("{name}: {failure:?}"));
         assert!(!response.is_empty() && response.usage.total().is_some(), "{name}: {response:?}");
     }
 }
@@ -107,22 +111,4 @@ fn replay_stream(codec: &impl Codec, name: &str, body: &[u8]) {
         assert_eq!(split, events, "{name}");
         assert_eq!(ending.err().map(|failure| failure.kind), failure, "{name}");
     }
-}
-
-/// Standard base64, padded.
-fn base64(text: &str) -> Vec<u8> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut bytes = Vec::new();
-    let (mut bits, mut count) = (0_u32, 0);
-    for byte in text.bytes().filter(|byte| *byte != b'=') {
-        let value = ALPHABET.iter().position(|known| *known == byte).unwrap();
-        bits = bits << 6 | u32::try_from(value).unwrap();
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count & 0xff) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    bytes
 }

@@ -35,7 +35,8 @@ pub enum FinishReason {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Response {
-    /// What the model says.
+    /// What the model says. Whoever wants to change it and to keep the answer as a turn of the conversation makes the
+    /// [`Message`](crate::Message) first: opaque parts have their places in this text.
     pub text: String,
     /// What the model thought aloud, where the vendor shows it. Never part of `text`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,7 +63,8 @@ pub struct Response {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub opaque: Vec<Placed>,
     /// What the provider sent, where [`Request::keep_raw`](crate::Request::keep_raw) asked for it: the body of a whole
-    /// answer, or the data of every event of a stream. Not scrubbed.
+    /// answer, or the data of every event of a stream. Not scrubbed: what a provider repeats of a prompt or
+    /// a credential is in it, and in the JSON of reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub raw: Vec<String>,
 }

@@ -101,7 +101,7 @@ impl fmt::Debug for ToolCall {
 pub struct ToolCallDelta {
     /// Which call of this answer, from 0.
     pub index: u32,
-    /// The call's id, on its first piece.
+    /// The call's id, on one of its pieces: the first, but where its host sends it late, or none.
     pub id: Option<String>,
     /// The tool's name, on its first piece.
     pub name: Option<String>,

@@ -207,7 +207,6 @@ impl Flight {
             StreamMode::Never => None,
         };
         self.streamed = streaming.is_some();
-        run.begin_retries(seat, self.launch);
         meter.dispatch(now, self.streamed);
         let events: EventStream = if let Some(adapter) = streaming {
             meter.guard(adapter.stream(&run.request, progress)).await?

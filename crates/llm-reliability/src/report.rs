@@ -73,7 +73,8 @@ impl fmt::Display for Ended {
 }
 
 /// What a strategy returns, on success and on failure alike. As JSON it has a schema version and goes both ways; it
-/// never holds a prompt or a credential.
+/// holds neither a prompt nor a credential, unless the request asked to
+/// [keep](llm_protocol::Request::keep_raw) what the provider sent and the provider sent them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "wire::Wire", into = "wire::Wire")]
 pub struct Report {

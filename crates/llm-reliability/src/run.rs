@@ -104,7 +104,7 @@ impl Run {
         self.policy.as_ref().unwrap_or(&self.shared.policy)
     }
 
-    /// A candidate is asked: where it may be asked again, its budget grows by what its first request adds.
+    /// A candidate was asked: where it may be asked again, its budget grows by what its first request adds.
     pub(crate) fn begin_retries(&self, seat: &Seat, launch: Launch) {
         let first = matches!(launch, Launch::Primary | Launch::Failover);
         if first && self.policy().retries_at_all() {

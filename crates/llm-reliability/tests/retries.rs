@@ -197,3 +197,18 @@ async fn nobody_waits_for_a_retry_that_an_open_circuit_would_refuse() {
     let expected = ["p:a failed server @first_token", "p:a preempted_open", "p:b success @stream"];
     assert_eq!(trail(&report.unwrap()), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_never_went_out_earn_nothing() {
+    let unsaid = || Step::prepare_error(Error::new(ErrorKind::BadRequest, "nobody can say that"));
+    let refused = || Step::error(Error::new(ErrorKind::BadRequest, "no"));
+    for (before, attempts) in [(unsaid(), 1), (refused(), 2)] {
+        let model = ScriptedModel::new("p:a").then_times(2, before).then(failing(ErrorKind::Overloaded));
+        let budget = RetryBudget::new(0.5, 0);
+        let client = exposed(&[model]).policy(retrying(1)).retry_budget(budget).build().unwrap();
+        for _ in 0..2 {
+            assert_eq!(client.failover("hi").await.unwrap().attempts().len(), 1);
+        }
+        assert_eq!(client.failover("hi").await.unwrap().attempts().len(), attempts);
+    }
+}

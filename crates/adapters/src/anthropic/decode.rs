@@ -130,10 +130,8 @@ impl Decoder {
                 return Err(Failure::protocol(format!("the answer has more than {MAX_CALLS} open blocks")));
             }
             self.own.insert(block, Own::begin(piece.json, &mut self.left)?);
-            // That a thought begins says no more than that an answer does.
-            if !piece.is_thinking() {
-                out.push_back(StreamEvent::Working);
-            }
+            // Some models keep their thoughts to themselves: that one begins is all there is to see of it.
+            out.push_back(StreamEvent::Working);
         }
         match piece.said() {
             Said::Text(text) => say(text, StreamEvent::Text, out),

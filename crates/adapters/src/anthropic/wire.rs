@@ -216,7 +216,7 @@ impl<'a> Piece<'a> {
         !self.is_thinking() || !self.signature.text.is_empty()
     }
 
-    pub(super) fn is_thinking(&self) -> bool {
+    fn is_thinking(&self) -> bool {
         self.kind.text == "thinking"
     }
 

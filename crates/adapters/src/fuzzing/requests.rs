@@ -19,7 +19,7 @@ pub fn requests(bytes: &[u8]) {
     let stream = source.flag();
     let made = made::request(&mut source);
     let openai = OpenAi::builder("m").cache_marks(source.flag()).vendor;
-    for provider in ["openai", "mistral"] {
+    for provider in ["openai", "mistral", "deepseek", "openrouter"] {
         if let Some(body) = encoded(&openai, provider, &made, stream) {
             rules::openai(&body, provider);
             let prefix = prefix(&openai, provider, &made.request, &mut source);

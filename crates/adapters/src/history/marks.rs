@@ -20,21 +20,23 @@ pub(super) fn set(takes: fn(&What<'_>) -> bool, turns: &mut [Turn<'_>], at: usiz
 /// Keeps as many as there may be: those of tools and instructions, then the latest.
 pub(super) fn settle(history: &mut History<'_>) {
     let History { turns, tool_marks } = history;
-    let (mut first, mut rest) = (Vec::new(), Vec::new());
-    first.extend(tool_marks.iter_mut());
-    for turn in turns {
-        let marks = turn.pieces.iter_mut().map(|piece| &mut piece.mark);
-        if turn.role == Role::System { first.extend(marks) } else { rest.extend(marks) }
-    }
+    let of_turns = turns.iter_mut().flat_map(|turn| {
+        let is_first = turn.role == Role::System;
+        turn.pieces.iter_mut().map(move |piece| (is_first, &mut piece.mark))
+    });
+    let mut marks: Vec<_> = tool_marks.iter_mut().map(|mark| (true, mark)).chain(of_turns).collect();
+    marks.retain(|(_, mark)| mark.is_some());
     let mut left = MOST;
-    for mark in first.iter_mut().rev().chain(rest.iter_mut().rev()).filter(|mark| mark.is_some()) {
-        match left.checked_sub(1) {
-            Some(fewer) => left = fewer,
-            None => **mark = None,
+    for is_first in [true, false] {
+        for (_, mark) in marks.iter_mut().rev().filter(|(first, _)| *first == is_first) {
+            match left.checked_sub(1) {
+                Some(fewer) => left = fewer,
+                None => **mark = None,
+            }
         }
     }
     let mut short = false;
-    for mark in first.into_iter().chain(rest).filter_map(Option::as_mut) {
+    for mark in marks.into_iter().filter_map(|(_, mark)| mark.as_mut()) {
         short |= *mark == CacheTtl::FiveMinutes;
         if short {
             *mark = CacheTtl::FiveMinutes;

@@ -9,7 +9,7 @@ use super::{Ids, Rules};
 
 /// Gives every call an id of its own, and a name that can be sent.
 ///
-/// Both depend only on what came before, so that a conversation that goes on keeps them.
+/// Ids depend only on what came before, so that a conversation that goes on keeps them.
 pub(super) struct Names<'a> {
     rules: Rules,
     /// Names of tools that are offered now: whether they can be sent is for the vendor to say.

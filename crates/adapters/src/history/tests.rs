@@ -8,6 +8,7 @@ const RULES: Rules = Rules {
     ids: Ids { shortest: 1, longest: 8, takes: |c| c.is_ascii_lowercase(), once: true },
     longest_name: 8,
     marks: Some(|what| matches!(what, What::Text(_))),
+    tool_marks: false,
 };
 
 fn call(id: &str) -> Part {

@@ -100,7 +100,7 @@ impl Decoder {
         if let Some(reason) = finish {
             self.finished = true;
             out.extend(self.calls.end().into_iter().map(StreamEvent::ToolCall));
-            out.extend(self.thoughts.end(self.calls.any()).map(StreamEvent::Opaque));
+            out.extend(self.thoughts.end(self.calls.ids()).map(StreamEvent::Opaque));
             out.push_back(StreamEvent::Finish(reason));
         }
         Ok(Flow::More)
@@ -110,12 +110,10 @@ impl Decoder {
         let calls = delta.take_calls();
         self.thoughts.content(delta.reasoning_content());
         let details = delta.reasoning_details.take();
-        if let Some(details) = details {
-            self.thoughts.details(details.get())?;
-        }
+        let thinks = details.map_or(Ok(false), |details| self.thoughts.details(details.get()))?;
         let reasoning = delta.take_reasoning();
         // It thinks, if not aloud.
-        if reasoning.is_empty() && details.is_some() {
+        if thinks && reasoning.is_empty() {
             out.push_back(StreamEvent::Working);
         }
         let mut say = |text: String, event: fn(String) -> StreamEvent| {
@@ -127,8 +125,10 @@ impl Decoder {
         say(delta.content.said, StreamEvent::Text);
         say(delta.refusal.said, StreamEvent::Refusal);
         for call in calls {
-            self.thoughts.call(&call)?;
-            out.extend(self.calls.delta(call)?.map(StreamEvent::ToolCall));
+            let extra_content = call.extra_content;
+            let Some(delta) = self.calls.delta(call)? else { continue };
+            self.thoughts.call(delta.index, extra_content)?;
+            out.push_back(StreamEvent::ToolCall(delta));
         }
         Ok(())
     }
@@ -187,14 +187,16 @@ pub(super) fn whole(provider: &str, dialect: Dialect, body: &[u8]) -> Result<Res
     let mut thoughts = Thoughts::new(provider, dialect);
     thoughts.content(turn.reasoning_content());
     // What has no name is no call, and would make an empty answer a success.
-    for call in turn.take_calls().into_iter().filter(|call| !call.function.name.is_empty()) {
-        thoughts.call(&call)?;
+    let calls = turn.take_calls().into_iter().filter(|call| !call.function.name.is_empty());
+    for (index, call) in (0..).zip(calls) {
+        thoughts.call(index, call.extra_content)?;
         let arguments = call.function.arguments();
         response.tool_calls.push(ToolCall { arguments, name: call.function.name, id: call.id });
     }
     CallIds::default().complete(&mut response.tool_calls);
-    let after_calls = response.tool_calls.len();
-    let part = thoughts.whole(turn.reasoning_details, after_calls > 0);
+    let ids: Vec<_> = response.tool_calls.iter().map(|call| call.id.clone()).collect();
+    let part = thoughts.whole(turn.reasoning_details, &ids);
+    let after_calls = ids.len();
     response.opaque.extend(part.map(|part| Placed::new(turn.content.said.len(), after_calls, part)));
     response.reasoning = Some(turn.take_reasoning()).filter(|text| !text.is_empty());
     response.text = turn.content.said;

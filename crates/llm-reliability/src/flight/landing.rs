@@ -132,6 +132,9 @@ impl Flight {
             settlement.latency = self.dispatched.map(|_| attempt.latency);
             contain(|| permit.settle(settlement));
         }
+        if self.dispatched.is_some() && self.progress.stage() != Stage::Prepare {
+            self.run.begin_retries(&self.seat, self.launch);
+        }
         if let Some(slot) = self.slot.take() {
             let sent = self.dispatched.is_some() && self.progress.stage() == Stage::Sent;
             let actual = actual(attempt.usage.as_ref());

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::encode::CacheControl;
 use crate::history::{self, History, Ids, Piece, Rules, What};
+use crate::opaque::Members;
 
 const RULES: Rules = Rules {
     ids: Ids {
@@ -22,6 +23,7 @@ const RULES: Rules = Rules {
     longest_name: 64,
     // What is the vendor's own takes none: thoughts, among others.
     marks: Some(|what| !matches!(what, What::Own(_) | What::Break)),
+    tool_marks: true,
 };
 
 /// A conversation as it is written.
@@ -73,8 +75,15 @@ fn is_thoughtless(turns: &[history::Turn<'_>]) -> bool {
     let ended = turns.iter().rev().find(|turn| turn.role == Role::Assistant);
     ended.is_some_and(|turn| {
         let calls = turn.pieces.iter().any(|piece| matches!(piece.what, What::Call(_)));
-        calls && !matches!(turn.pieces.first(), Some(Piece { what: What::Own(_), .. }))
+        calls
+            && !matches!(turn.pieces.first(), Some(Piece { what: What::Own(block), .. }) if is_thought(block))
     })
+}
+
+fn is_thought(block: &RawValue) -> bool {
+    let members = Members::read(block.get());
+    let kinds = members.into_iter().flat_map(|members| members.0).filter(|(name, _)| name == "type");
+    kinds.map(|(_, kind)| kind.get()).any(|kind| matches!(kind, r#""thinking""# | r#""redacted_thinking""#))
 }
 
 /// Instructions: one text where that says it all.
@@ -196,7 +205,10 @@ impl<'a> Source<'a> {
 
     /// The image that is its own address, as other vendors have them.
     fn inline(url: &'a str) -> Option<Self> {
-        let (media_type, data) = url.strip_prefix("data:")?.split_once(";base64,")?;
+        let (_, rest) = url.split_once(':').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data"))?;
+        let (kind, data) = rest.split_once(";base64,")?;
+        // Behind the type there may be parameters, which say nothing of an image.
+        let media_type = kind.split(';').next().unwrap_or(kind);
         Some(Self::Base64 { media_type, data: data.into() })
     }
 }

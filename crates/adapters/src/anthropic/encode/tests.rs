@@ -199,6 +199,27 @@ fn images_marks_and_own_parts_stand_in_their_places() {
 }
 
 #[test]
+fn only_a_thought_makes_a_turn_thoughtful() {
+    let own = |kind: &str| Part::Opaque(Opaque::new("anthropic", format!(r#"{{"type":"{kind}"}}"#)));
+    for (kind, thoughtful) in [("thinking", true), ("redacted_thinking", true), ("server_tool_use", false)] {
+        let turn = Message::new(Role::Assistant, vec![own(kind), call("1", "{}")]);
+        let request = thinking(Request::new([Message::user("a"), turn, result()]));
+        assert_eq!(body(&TARGET, &request, true).is_ok(), thoughtful, "{kind}");
+    }
+}
+
+#[test]
+fn addresses_that_hold_the_image_are_read_as_such() {
+    for url in ["data:image/png;base64,AAAA", "DATA:image/png;charset=utf-8;base64,AAAA"] {
+        let request = Request::new([Message::user("a").image(Image::url(url))]);
+        assert_eq!(
+            json_of(&request)["messages"][0]["content"][1]["source"],
+            json!({"type": "base64", "media_type": "image/png", "data": "AAAA"})
+        );
+    }
+}
+
+#[test]
 fn the_form_of_the_answer_is_asked_for_and_owned_up_to() {
     let schema = json!({"type": "object"});
     let named = Request::from("x").response_format(ResponseFormat::json_schema("n", schema.clone()));

@@ -44,27 +44,31 @@ fn unique(ids: &[String]) {
 
 pub(super) fn openai(body: &Value, provider: &str) {
     let calls = openai_calls(body);
-    unique(&calls);
+    let is_particular = matches!(provider, "openai" | "mistral");
+    if is_particular {
+        unique(&calls);
+    }
     for id in &calls {
         let length = id.chars().count();
-        let fits = if provider == "mistral" {
-            length == 9 && id.chars().all(|letter| letter.is_ascii_alphanumeric())
-        } else {
-            (1..=40).contains(&length)
+        let fits = match provider {
+            "mistral" => length == 9 && id.chars().all(|letter| letter.is_ascii_alphanumeric()),
+            "openai" => (1..=40).contains(&length),
+            _ => length > 0,
         };
         assert!(fits, "{provider} refuses {id:?}");
     }
-    // Calls of the model's latest turn, which may be several messages, that have no result.
+    // Calls of the model's latest turn that have no result.
     let mut open: Vec<String> = Vec::new();
     let mut before = "";
     for message in list(&body["messages"]) {
         let role = message["role"].as_str().expect("there is a role");
         match role {
             "assistant" => {
-                if before != "assistant" {
-                    open.clear();
-                }
-                open.extend(ids(&message["tool_calls"], "id"));
+                assert!(open.is_empty() && before != "assistant", "{body}");
+                open = ids(&message["tool_calls"], "id");
+                unique(&open);
+                let thought = message["reasoning_content"].is_string();
+                assert!(provider != "deepseek" || open.is_empty() || thought, "{body}");
             }
             "tool" => {
                 let id = word(&message["tool_call_id"]);
@@ -88,6 +92,8 @@ pub(super) fn openai(body: &Value, provider: &str) {
         assert!(has_content, "{message}");
         before = role;
     }
+    assert!(open.is_empty(), "{body}");
+    marked(body);
 }
 
 pub(super) fn anthropic(body: &Value) {
@@ -117,14 +123,35 @@ pub(super) fn anthropic(body: &Value) {
             }
         }
         speaks(content);
+        assert!(open.is_empty(), "a call has no result: {body}");
         open = content
             .iter()
             .filter(|block| block["type"] == "tool_use")
             .map(|block| word(&block["id"]))
             .collect();
     }
+    assert!(open.is_empty(), "a call has no result: {body}");
+    marked(body);
     speaks(list(&body["system"]));
     assert!(body["system"].as_str().is_none_or(|text| !text.trim().is_empty()), "{body}");
+}
+
+/// There are so many marks for the prompt cache and no more, and none for an hour behind one for less.
+fn marked(body: &Value) {
+    let mut marks = Vec::new();
+    for part in ["tools", "system", "messages"] {
+        gather(&body[part], &mut marks);
+    }
+    assert!(marks.len() <= 4 && marks.is_sorted(), "{marks:?}: {body}");
+}
+
+/// Whether each mark is one for the usual time.
+fn gather(value: &Value, marks: &mut Vec<bool>) {
+    if let Some(mark) = value.get("cache_control") {
+        marks.push(mark["ttl"] != "1h");
+    }
+    let members = value.as_object().into_iter().flat_map(|object| object.values());
+    members.chain(list(value)).for_each(|inner| gather(inner, marks));
 }
 
 /// A blank text is refused.

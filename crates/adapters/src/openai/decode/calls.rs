@@ -1,6 +1,6 @@
 //! The tool calls of a stream, told apart by index and id.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 
 use llm_protocol::ToolCallDelta;
@@ -17,13 +17,14 @@ pub(super) struct Calls {
     /// How many have a name, and so are calls.
     begun: u32,
     ids: CallIds,
-    /// The calls that have been given an id.
-    with_id: BTreeSet<u32>,
+    /// The id of each call, empty as long as it has none.
+    given: Vec<String>,
 }
 
 #[derive(Default)]
 struct Known {
     id: String,
+    name: String,
     /// Its place among the calls, once it has a name.
     index: Option<u32>,
     /// What came before its name.
@@ -31,22 +32,25 @@ struct Known {
 }
 
 impl Calls {
-    pub(super) fn any(&self) -> bool {
-        self.begun > 0
+    /// The ids of the calls, in their order.
+    pub(super) fn ids(&self) -> &[String] {
+        &self.given
     }
 
     /// Ids for the calls whose host sent none, or the same for several.
     pub(super) fn end(&mut self) -> Vec<ToolCallDelta> {
-        let without = (0..self.begun).filter(|index| !self.with_id.contains(index));
-        let named = without.map(|index| {
-            let id = Some(self.ids.make(index as usize));
-            ToolCallDelta { index, id, ..ToolCallDelta::default() }
-        });
-        named.collect()
+        let mut named = Vec::new();
+        for (index, given) in (0..).zip(&mut self.given).filter(|(_, given)| given.is_empty()) {
+            *given = self.ids.make(index as usize);
+            let id = Some(given.clone());
+            named.push(ToolCallDelta { index, id, ..ToolCallDelta::default() });
+        }
+        named
     }
 
     /// A piece of a call; none as long as the call has no name. Ids and names are passed on once, since some hosts
-    /// repeat them with every piece; a new id begins a new call, since some hosts send every call with the same index.
+    /// repeat them with every piece; a new id begins a new call, or a new name where there are no ids, since some hosts
+    /// send every call with the same index.
     pub(super) fn delta(&mut self, call: Call<'_>) -> Result<Option<ToolCallDelta>, Failure> {
         let full = self.latest.len() >= MAX_CALLS;
         let wire_index = call.index.0.unwrap_or(0);
@@ -55,7 +59,9 @@ impl Calls {
         }
         let known = self.latest.entry(wire_index).or_default();
         let arguments = call.function.arguments();
-        if !call.id.is_empty() && !known.id.is_empty() && known.id != call.id {
+        let differs = |known: &str, new: &str| !known.is_empty() && !new.is_empty() && known != new;
+        let nameless = known.id.is_empty() && call.id.is_empty();
+        if differs(&known.id, &call.id) || nameless && differs(&known.name, &call.function.name) {
             *known = Known::default();
         }
         let is_new_id = known.id.is_empty() && !call.id.is_empty();
@@ -64,8 +70,8 @@ impl Calls {
         }
         if let Some(index) = known.index {
             let id = Some(call.id).filter(|id| is_new_id && self.ids.claim(id));
-            if id.is_some() {
-                self.with_id.insert(index);
+            if let (Some(id), Some(given)) = (&id, self.given.get_mut(index as usize)) {
+                given.clone_from(id);
             }
             return Ok(Some(ToolCallDelta { index, id, name: None, arguments }));
         }
@@ -79,10 +85,9 @@ impl Calls {
         let index = self.begun;
         self.begun += 1;
         known.index = Some(index);
+        known.name.clone_from(&call.function.name);
         let id = Some(known.id.clone()).filter(|id| self.ids.claim(id));
-        if id.is_some() {
-            self.with_id.insert(index);
-        }
+        self.given.push(id.clone().unwrap_or_default());
         Ok(Some(ToolCallDelta {
             index,
             id,

@@ -268,6 +268,12 @@ fn tool_calls_are_not_lost() {
         json!([{"index": 2, "id": "late", "function": {"name": "g", "arguments": "{}"}}]),
     ];
     assert_eq!(calls(&no_id), ["call_1 f {}", "late f {}", "call_3 g {}"]);
+    let only_names = [
+        json!([{"index": 0, "function": {"name": "f", "arguments": "{\"x\":"}}]),
+        json!([{"index": 0, "function": {"name": "f", "arguments": "1}"}}]),
+        json!([{"index": 0, "function": {"name": "g", "arguments": "{}"}}]),
+    ];
+    assert_eq!(calls(&only_names), ["call_1 f {\"x\":1}", "call_2 g {}"]);
 }
 
 #[test]

@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use crate::failure::Failure;
 use crate::opaque::{self, Growing, Left, Members};
 use crate::openai::Dialect;
-use crate::openai::wire::Call;
 
 /// What is to be sent back of one answer.
 pub(super) struct Thoughts {
@@ -21,8 +20,8 @@ pub(super) struct Thoughts {
     details: Vec<Growing>,
     /// DeepSeek's and others', who want it back with the calls that it led to.
     content: String,
-    /// What hosts have said of single calls, by their ids: Google signs them so.
-    calls: Vec<OfCall>,
+    /// What hosts have said of single calls, by their places: Google signs them so.
+    calls: Vec<(u32, Box<RawValue>)>,
 }
 
 #[derive(Serialize)]
@@ -59,18 +58,20 @@ impl Thoughts {
         self.content.push_str(piece);
     }
 
-    /// What is said of a call beside what it is.
-    pub(super) fn call(&mut self, call: &Call<'_>) -> Result<(), Failure> {
-        if let Some(extra_content) = call.extra_content.filter(|_| !call.id.is_empty()) {
+    /// What is said of the call at this place beside what it is.
+    pub(super) fn call(&mut self, index: u32, extra_content: Option<&RawValue>) -> Result<(), Failure> {
+        if let Some(extra_content) = extra_content {
             self.left.take()?;
-            self.calls.push(OfCall { id: call.id.clone(), extra_content: extra_content.to_owned() });
+            self.calls.push((index, extra_content.to_owned()));
         }
         Ok(())
     }
 
-    /// The next of `reasoning_details`.
-    pub(super) fn details(&mut self, json: &str) -> Result<(), Failure> {
-        for detail in opaque::elements(json) {
+    /// The next of `reasoning_details`, and whether there are any.
+    pub(super) fn details(&mut self, json: &str) -> Result<bool, Failure> {
+        let details = opaque::elements(json);
+        let any = !details.is_empty();
+        for detail in details {
             let Some(members) = Members::read(detail.get()) else { continue };
             if self.details.last().is_none_or(|last| !goes_on(last, &members)) {
                 self.left.take()?;
@@ -80,26 +81,31 @@ impl Thoughts {
                 last.grow(members, |name| matches!(name, "text" | "summary"), &mut self.left)?;
             }
         }
-        Ok(())
+        Ok(any)
     }
 
-    /// The part of the answer that is to be sent back, where there is one.
-    pub(super) fn end(&mut self, has_calls: bool) -> Option<Opaque> {
+    /// The part of the answer that is to be sent back, where there is one; `ids` are those of its calls.
+    pub(super) fn end(&mut self, ids: &[String]) -> Option<Opaque> {
         let details = Some(mem::take(&mut self.details)).filter(|details| !details.is_empty());
-        self.part(details, has_calls)
+        self.part(details, ids)
     }
 
     /// The same of an answer that came whole, with its `reasoning_details` as they are.
-    pub(super) fn whole(&mut self, details: Option<&RawValue>, has_calls: bool) -> Option<Opaque> {
-        self.part(details.filter(|details| !opaque::elements(details.get()).is_empty()), has_calls)
+    pub(super) fn whole(&mut self, details: Option<&RawValue>, ids: &[String]) -> Option<Opaque> {
+        self.part(details.filter(|details| !opaque::elements(details.get()).is_empty()), ids)
     }
 
-    fn part(&mut self, reasoning_details: Option<impl Serialize>, has_calls: bool) -> Option<Opaque> {
+    fn part(&mut self, reasoning_details: Option<impl Serialize>, ids: &[String]) -> Option<Opaque> {
         let mut reasoning_content = mem::take(&mut self.content);
-        if !has_calls && !self.wanted {
+        if ids.is_empty() && !self.wanted {
             reasoning_content.clear();
         }
-        let tool_calls = mem::take(&mut self.calls);
+        let calls = mem::take(&mut self.calls).into_iter();
+        let tool_calls: Vec<_> = calls
+            .filter_map(|(index, extra_content)| {
+                Some(OfCall { id: ids.get(index as usize)?.clone(), extra_content })
+            })
+            .collect();
         let says = reasoning_details.is_some() || !reasoning_content.is_empty() || !tool_calls.is_empty();
         let fields = Fields { reasoning_details, reasoning_content, tool_calls };
         says.then(|| opaque::part(&self.provider, &fields)).flatten()

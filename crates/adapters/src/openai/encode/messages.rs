@@ -42,11 +42,14 @@ impl<'a> Messages<'a> {
         cache_marks: bool,
     ) -> Result<Self, Error> {
         let marks: Option<fn(&What<'_>) -> bool> = cache_marks.then_some(takes_marks);
-        let rules = Rules { ids: ids(dialect), longest_name: 64, marks };
+        let rules = Rules { ids: ids(dialect), longest_name: 64, marks, tool_marks: false };
         let mut turns = History::new(request, provider, rules)?.turns;
         // Thoughts alone are no message.
         turns
             .retain(|turn| turn.role != Role::Assistant || turn.pieces.iter().any(|piece| says(&piece.what)));
+        if turns.is_empty() {
+            return Err(Error::unsupported("a conversation of which only other vendors can read anything"));
+        }
         turns.iter().try_for_each(check)?;
         if dialect == Dialect::Mistral && turns.windows(2).any(interrupts) {
             return Err(Error::unsupported("words of the user's right after the result of a tool"));
@@ -128,7 +131,7 @@ const REASONING: &str = "reasoning_content";
 
 /// Fields that the host has put into the model's turn itself, and wants back.
 struct Own<'a> {
-    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fields: Vec<(Cow<'a, str>, Cow<'a, RawValue>)>,
     /// The same of single calls.
     calls: Vec<Members<'a>>,
 }
@@ -151,11 +154,22 @@ impl<'a> Own<'a> {
                             .filter_map(|call| Members::read(call.get())),
                     );
                 }
-                _ if own.has(&name) => {}
-                _ => own.fields.push((name, value)),
+                _ => own.add(name, value),
             }
         }
         own
+    }
+
+    /// What several turns that are one here say under one name is put together, as far as it can be.
+    fn add(&mut self, name: Cow<'a, str>, value: &'a RawValue) {
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => {
+                if let Some(both) = together(known, value) {
+                    *known = Cow::Owned(both);
+                }
+            }
+            None => self.fields.push((name, Cow::Borrowed(value))),
+        }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -169,6 +183,16 @@ impl<'a> Own<'a> {
             of("extra_content").filter(|_| known == id)
         })
     }
+}
+
+/// Two lists as one, or two texts.
+fn together(one: &RawValue, other: &RawValue) -> Option<Box<RawValue>> {
+    let texts = [one, other].map(|json| serde_json::from_str::<String>(json.get()));
+    if let [Ok(one), Ok(other)] = texts {
+        return serde_json::value::to_raw_value(&(one + &other)).ok();
+    }
+    let items: Vec<_> = [one, other].into_iter().flat_map(|json| opaque::elements(json.get())).collect();
+    if items.is_empty() { None } else { serde_json::value::to_raw_value(&items).ok() }
 }
 
 #[derive(Serialize)]
@@ -195,7 +219,7 @@ impl<'a> Content<'a> {
         for piece in &turn.pieces {
             match piece.what {
                 What::Break => pause = true,
-                What::Text(text) if joined.is_empty() => joined = Cow::Borrowed(text),
+                What::Text(text) if joined.is_empty() => (joined, pause) = (Cow::Borrowed(text), false),
                 What::Text(text) => {
                     let between = if pause { "\n\n" } else { "" };
                     joined = format!("{joined}{between}{text}").into();

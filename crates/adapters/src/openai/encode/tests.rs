@@ -131,6 +131,10 @@ fn what_cannot_be_carried_is_said() {
         (turn(Role::User, Part::Opaque(Opaque::new("openai", "{"))), ErrorKind::BadRequest),
         (turn(Role::User, Part::Opaque(Opaque::new("acme", "{}"))), ErrorKind::Unsupported),
         (turn(Role::Assistant, image()), ErrorKind::Unsupported),
+        (
+            Request::new([Message::new(Role::Assistant, vec![Part::Opaque(Opaque::new("acme", "{}"))])]),
+            ErrorKind::Unsupported,
+        ),
         (turn(Role::System, image()), ErrorKind::Unsupported),
     ] {
         let error = body(&PLAIN, &target("openai"), &request, true).unwrap_err();
@@ -273,6 +277,45 @@ fn thoughts_go_back_to_the_host_that_had_them() {
         json_of(&PLAIN, "groq", &request)["messages"][1],
         json!({"role": "assistant", "content": "hm"})
     );
+}
+
+#[test]
+fn thoughts_of_turns_that_become_one_are_put_together() {
+    let thought = |json: &str| Part::Opaque(Opaque::new("openrouter", json));
+    let turn = |parts| Message::new(Role::Assistant, parts);
+    let request = Request::new([
+        Message::user("a"),
+        turn(vec![
+            thought(r#"{"reasoning_details":[1],"reasoning_content":"Hm. ","x":1}"#),
+            Part::text("Let me"),
+            Part::text(" look."),
+        ]),
+        turn(vec![
+            thought(r#"{"reasoning_details":[2,3],"reasoning_content":"So.","x":2}"#),
+            Part::text("Well."),
+        ]),
+    ]);
+    assert_eq!(
+        json_of(&PLAIN, "openrouter", &request)["messages"][1],
+        json!({"role": "assistant", "content": "Let me look.\n\nWell.",
+               "reasoning_details": [1, 2, 3], "reasoning_content": "Hm. So.", "x": 1})
+    );
+    let call = call("1", "{}");
+    let request = Request::new([
+        Message::user("a"),
+        turn(vec![call]),
+        turn(vec![Part::text("Let me"), Part::text(" look.")]),
+        Message::tool("1", "weather", "b"),
+    ]);
+    assert_eq!(json_of(&PLAIN, "openai", &request)["messages"][1]["content"], "Let me look.");
+}
+
+#[test]
+fn marks_that_are_not_written_take_no_ones_place() {
+    let texts = ["a", "b", "c", "d"].map(|text| Message::user(text).cached(CacheTtl::OneHour));
+    let tool = Tool::new("t", json!({"type": "object"})).cached(CacheTtl::FiveMinutes);
+    let body = json_of(&PLAIN, "openrouter", &Request::new(texts).tool(tool)).to_string();
+    assert_eq!(body.matches(r#""ttl":"1h""#).count(), 4, "{body}");
 }
 
 #[test]

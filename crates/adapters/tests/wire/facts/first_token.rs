@@ -56,6 +56,8 @@ async fn what_comes_before_the_first_token_of_open_ais_is_none() {
             chunk(r#"{"content":"","reasoning_details":[{"type":"reasoning.text","signature":"s"}]}"#),
             "works",
         ),
+        ("no thoughts", chunk(r#"{"role":"assistant","content":"","reasoning_details":[]}"#), ""),
+        ("no thoughts at all", chunk(r#"{"reasoning_details":null,"reasoning":null}"#), ""),
         ("an empty list of calls", chunk(r#"{"tool_calls":[]}"#), ""),
     ] {
         facts.precede(Wire::OpenAi, says, &events, before).await;
@@ -84,10 +86,10 @@ async fn what_comes_before_the_first_token_of_anthropics_is_none() {
         ),
         ("the start of a text", block(0, r#"{"type":"text","text":""}"#), ""),
         ("an empty text", delta(0, r#"{"type":"text_delta","text":""}"#), ""),
-        ("the start of a thought", block(0, r#"{"type":"thinking","thinking":""}"#), ""),
+        ("the start of a thought", block(0, r#"{"type":"thinking","thinking":""}"#), "works"),
         ("reasoning", delta(0, r#"{"type":"thinking_delta","thinking":"hm"}"#), "thinks hm"),
         ("a signature", delta(0, r#"{"type":"signature_delta","signature":"s"}"#), ""),
-        ("a thought, signed", signed, "thinks hm; keeps thinking"),
+        ("a thought, signed", signed, "works; thinks hm; keeps thinking"),
         ("the start of a hidden thought", block(0, r#"{"type":"redacted_thinking","data":"x"}"#), "works"),
         ("the start of a tool of their own", block(0, r#"{"type":"server_tool_use","name":"s"}"#), "works"),
         ("a citation", delta(0, r#"{"type":"citations_delta","citation":{}}"#), ""),

@@ -95,6 +95,25 @@ fn what_hosts_say_of_calls_is_kept_with_their_ids() {
 }
 
 #[test]
+fn what_hosts_say_of_calls_without_ids_is_kept_with_those_that_they_get() {
+    let call = |index: u32, id: &str| {
+        json!({
+            "index": index, "id": id, "function": {"name": "f", "arguments": "{}"},
+            "extra_content": {"signature": index},
+        })
+    };
+    for ids in [["", ""], ["a", "a"]] {
+        let calls = json!([call(0, ids[0]), call(1, ids[1])]);
+        for answer in
+            [streamed(&[json!({"tool_calls": calls})]), whole(&json!({"content": null, "tool_calls": calls}))]
+        {
+            let of = |place: usize| json!({"id": answer.tool_calls[place].id, "extra_content": {"signature": place}});
+            assert_eq!(opaque(&answer)[0].2, json!({"tool_calls": [of(0), of(1)]}), "{ids:?}");
+        }
+    }
+}
+
+#[test]
 fn thinking_that_does_not_show_is_work_all_the_same() {
     let details = json!([{"type": "reasoning.encrypted", "data": "…", "index": 0}]);
     let (events, _) = super::read(&[&chunk(&json!({"reasoning_details": details}), None)]);
