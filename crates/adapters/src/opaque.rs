@@ -62,6 +62,12 @@ pub(crate) fn elements(json: &str) -> Vec<&RawValue> {
     serde_json::from_str(json).unwrap_or_default()
 }
 
+/// Whether this JSON is a list with anything in it. Looks no further: a list may be as long as an answer.
+#[cfg(feature = "openai")]
+pub(crate) fn has_elements(json: &str) -> bool {
+    json.strip_prefix('[').is_some_and(|rest| !rest.trim_start().starts_with(']'))
+}
+
 /// An object of a stream, which grows: texts by their next pieces, and by members that were not there.
 #[derive(Default)]
 pub(crate) struct Growing(Vec<(String, Grown)>);

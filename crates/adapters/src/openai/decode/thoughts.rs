@@ -92,7 +92,7 @@ impl Thoughts {
 
     /// The same of an answer that came whole, with its `reasoning_details` as they are.
     pub(super) fn whole(&mut self, details: Option<&RawValue>, ids: &[String]) -> Option<Opaque> {
-        self.part(details.filter(|details| !opaque::elements(details.get()).is_empty()), ids)
+        self.part(details.filter(|details| opaque::has_elements(details.get())), ids)
     }
 
     fn part(&mut self, reasoning_details: Option<impl Serialize>, ids: &[String]) -> Option<Opaque> {
