@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::lease::{Abandon, Ask, LeaseId};
 use crate::refusal::Rejection;
+use crate::status::Status;
 
 /// Keeps calls away from what is failing, and finds out when it works again.
 ///
@@ -30,8 +31,21 @@ use crate::refusal::Rejection;
 /// - A neutral verdict and an abandoned lease free the slot and change nothing else.
 /// - An answer that was given without knowing what the store did, a refusal or a [degraded](Admission::degraded) yes,
 ///   leaves nothing behind in the store: the backend itself takes back what the store grants later.
+///
+/// A yes that holds nothing, as a closed circuit gives it, needs no lease: [`try_acquire`](Self::try_acquire) is asked
+/// first.
 #[async_trait]
 pub trait Breaker: Send + Sync + 'static {
+    /// May a call under `key` go out now, where that is known without waiting and without a lease? A yes must hold
+    /// nothing, as nobody gives it back: the circuit is closed. `None` sends the caller to [`acquire`](Self::acquire),
+    /// which every backend can answer, so this is for speed alone: it costs no lease and no boxed future.
+    ///
+    /// Must not block.
+    fn try_acquire(&self, key: &str) -> Option<Result<Admission, Rejection>> {
+        let _ = key;
+        None
+    }
+
     /// May a call under `key` go out now?
     ///
     /// Asking twice with the same lease takes one slot, not two, so that a backend may send a request again.
@@ -50,11 +64,12 @@ pub trait Breaker: Send + Sync + 'static {
     /// the latest when its hold ends.
     async fn acquire(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection>;
 
-    /// Reports how an admitted call ended. Called at most once a lease.
+    /// Reports how an admitted call ended. Called at most once an admission; `lease` is `None` where it came from
+    /// [`try_acquire`](Self::try_acquire).
     ///
     /// Must not block, as it runs on the caller's way to its answer: a remote backend puts the report into a bounded
     /// queue for its own worker.
-    fn settle(&self, key: &str, lease: LeaseId, admission: Admission, settlement: Settlement);
+    fn settle(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement);
 
     /// Gives a lease back without a verdict. `admission` is what was handed out with it; `None` means that the answer
     /// never arrived, so that the lease may be held, or not, or be granted later.
@@ -91,17 +106,26 @@ pub struct Admission {
     /// The answer came without the shared store, which was not available. What the store may grant all the same is
     /// the backend's to take back.
     pub degraded: bool,
+    /// When the call was admitted, on a clock of the backend's own; `None` where the backend does not measure how long
+    /// calls take.
+    pub at: Option<Duration>,
 }
 
 impl Admission {
     /// An admission through a closed circuit.
     pub const fn closed(epoch: u64) -> Self {
-        Self { epoch, probe: false, degraded: false }
+        Self { epoch, probe: false, degraded: false, at: None }
     }
 
     /// An admission as a probe of a half-open circuit.
     pub const fn probe(epoch: u64) -> Self {
-        Self { epoch, probe: true, degraded: false }
+        Self { epoch, probe: true, degraded: false, at: None }
+    }
+
+    /// Says when the call was admitted, for a backend that measures how long it takes.
+    pub const fn with_time(mut self, at: Duration) -> Self {
+        self.at = Some(at);
+        self
     }
 
     /// Says whether the answer came without the shared store.
@@ -138,7 +162,8 @@ impl Verdict {
 pub struct Settlement {
     /// How it ended.
     pub verdict: Verdict,
-    /// How long it took; `None` where nobody measured it.
+    /// How long it took; `None` where the caller did not measure it. A backend that looks at slow calls then takes the
+    /// time since the admission.
     pub latency: Option<Duration>,
 }
 
@@ -158,58 +183,5 @@ impl Settlement {
 impl From<Verdict> for Settlement {
     fn from(verdict: Verdict) -> Self {
         Self::new(verdict)
-    }
-}
-
-/// Where a circuit stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum State {
-    /// Calls go through.
-    #[default]
-    Closed,
-    /// Calls are rejected until the cooldown has passed.
-    Open,
-    /// A few calls go through as probes.
-    HalfOpen,
-}
-
-/// What can be read of one key. A key that was never heard of is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Status {
-    /// The state. An open circuit whose cooldown has passed stays open until a call asks: reading changes nothing.
-    pub state: State,
-    /// Failures in a row, as far as they count.
-    pub failures: u32,
-    /// While open, the rest of the cooldown; zero when the next call goes out as a probe.
-    pub retry_after: Option<Duration>,
-    /// Probes that are out now, where the backend counts them.
-    pub probes: u32,
-    /// The answer came without the shared store, which was not available.
-    pub degraded: bool,
-}
-
-impl Status {
-    /// The status of a circuit in `state`, with `failures` in a row.
-    pub const fn new(state: State, failures: u32) -> Self {
-        Self { state, failures, retry_after: None, probes: 0, degraded: false }
-    }
-
-    /// Says how much of the cooldown is left.
-    pub const fn with_retry_after(mut self, retry_after: Duration) -> Self {
-        self.retry_after = Some(retry_after);
-        self
-    }
-
-    /// Says how many probes are out.
-    pub const fn with_probes(mut self, probes: u32) -> Self {
-        self.probes = probes;
-        self
-    }
-
-    /// Says whether the answer came without the shared store.
-    pub const fn with_degraded(mut self, degraded: bool) -> Self {
-        self.degraded = degraded;
-        self
     }
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::{Admission, Breaker, Settlement, Status};
+use crate::breaker::{Admission, Breaker, Settlement};
 use crate::lease::{Armed, Ask, Bound, LeaseId};
 use crate::refusal::{Again, RejectReason, Rejection};
+use crate::status::Status;
 
 /// One key of one [`Breaker`], bound once. Cheap to clone, and meant to be kept by whoever calls often.
 #[derive(Clone)]
@@ -58,8 +59,11 @@ impl Circuit {
     }
 
     async fn ask(&self, hold: Option<Duration>) -> Result<Permit, Rejection> {
-        let mut lease = Armed::new(&self.bound);
-        let ask = Ask { lease: lease.id, hold };
+        if let Some(answer) = self.bound.backend.try_acquire(&self.bound.key) {
+            return answer.map(|admission| Permit { lease: Armed::unheld(&self.bound), admission });
+        }
+        let ask = Ask { lease: LeaseId::new(), hold };
+        let mut lease = Armed::new(&self.bound, ask.lease);
         match self.bound.backend.acquire(&self.bound.key, &ask).await {
             Ok(admission) => Ok(Permit { lease: lease.granted(admission), admission }),
             Err(rejection) => {
@@ -91,15 +95,20 @@ impl Circuit {
         future: impl Future<Output = Result<T, E>>,
         classify: impl FnOnce(&Result<T, E>) -> S,
     ) -> Result<T, CallError<E>> {
-        let permit = self.admit().await.map_err(|rejection| CallError::CircuitOpen {
-            key: Arc::clone(&self.bound.key),
-            retry_after: rejection.retry_after,
-            reason: rejection.reason,
-        })?;
-        let result = future.await;
-        permit.settle(classify(&result));
-        result.map_err(CallError::Failed)
+        let permit = self.admit().await.map_err(|rejection| CallError::open(&self.bound.key, rejection))?;
+        guarded(future, classify, |settlement| permit.settle(settlement)).await
     }
+}
+
+/// Runs a call that was admitted.
+pub(crate) async fn guarded<T, E, S: Into<Settlement>>(
+    future: impl Future<Output = Result<T, E>>,
+    classify: impl FnOnce(&Result<T, E>) -> S,
+    settle: impl FnOnce(Settlement),
+) -> Result<T, CallError<E>> {
+    let result = future.await;
+    settle(classify(&result).into());
+    result.map_err(CallError::Failed)
 }
 
 impl fmt::Debug for Circuit {
@@ -120,7 +129,7 @@ impl Permit {
     pub fn settle(mut self, settlement: impl Into<Settlement>) {
         let settlement = settlement.into();
         let Bound { backend, key } = &*self.lease.bound;
-        backend.settle(key, self.lease.id, self.admission, settlement);
+        backend.settle(key, self.lease.id(), self.admission, settlement);
         // Only now, so that a backend that panics above still gets its lease back.
         self.lease.disarm();
     }
@@ -140,9 +149,9 @@ impl Permit {
         &self.lease.bound.key
     }
 
-    /// The lease it holds.
-    pub fn lease(&self) -> LeaseId {
-        self.lease.id
+    /// The lease it holds; `None` where nothing has to be held, as for a closed circuit of most backends.
+    pub fn lease(&self) -> Option<LeaseId> {
+        self.lease.id()
     }
 }
 
@@ -150,7 +159,7 @@ impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Permit")
             .field("key", &self.key())
-            .field("lease", &self.lease.id)
+            .field("lease", &self.lease())
             .field("admission", &self.admission)
             .finish()
     }
@@ -173,4 +182,11 @@ pub enum CallError<E> {
     /// The call went out and failed by itself.
     #[error(transparent)]
     Failed(E),
+}
+
+impl<E> CallError<E> {
+    pub(crate) fn open(key: &Arc<str>, rejection: Rejection) -> Self {
+        let Rejection { retry_after, reason, .. } = rejection;
+        Self::CircuitOpen { key: Arc::clone(key), retry_after, reason }
+    }
 }

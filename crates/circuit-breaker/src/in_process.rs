@@ -1,13 +1,23 @@
 //! Backends that keep their state in this process: for any threads and any runtimes, or none.
 
+mod account;
 mod breaker;
-mod hints;
+mod cell;
+mod clock;
+mod gcra;
+mod leases;
+mod limiter;
+mod limits;
 mod machine;
+mod rotation;
 mod settings;
 mod shards;
+mod sync;
 mod untracked;
 
-pub use breaker::InProcessBreaker;
-pub use hints::HintLimiter;
-pub use settings::{Preset, Settings};
-pub use untracked::Untracked;
+pub use breaker::{InProcessBreaker, LocalCircuit, LocalPermit};
+pub use limiter::{InProcessLimiter, LocalQuota, LocalSlot};
+pub use limits::{Limits, Rate};
+pub use rotation::InProcessRotation;
+pub use settings::{Percent, Preset, Rates, Settings, Slow, Trip, Window};
+pub use untracked::{NoRoom, Untracked};

@@ -21,11 +21,21 @@ impl LeaseId {
     /// A new id, unlike every other.
     #[expect(clippy::new_without_default, reason = "a default that differs each time would surprise")]
     pub fn new() -> Self {
+        Self::of(|_| process())
+    }
+
+    /// A new id that means something in this process only, so that it need not be asked which one it is.
+    #[cfg(feature = "in-process")]
+    pub(crate) fn local() -> Self {
+        Self::of(|source| source.map_or_else(process, |source| source.process))
+    }
+
+    fn of(process: impl FnOnce(Option<Source>) -> u32) -> Self {
         thread_local! {
             static SOURCE: Cell<Option<Source>> = const { Cell::new(None) };
         }
         SOURCE.with(|source| {
-            let (id, next) = Source::next(source.get(), process());
+            let (id, next) = Source::next(source.get(), process(source.get()));
             source.set(Some(next));
             id
         })
@@ -131,15 +141,20 @@ pub(crate) struct Bound<B: ?Sized> {
 /// no panic in the backend, at which a granted lease has no owner.
 pub(crate) struct Armed<B: Abandon + ?Sized> {
     pub(crate) bound: Arc<Bound<B>>,
-    pub(crate) id: LeaseId,
+    /// `None` where nothing is held, or nothing any more.
+    id: Option<LeaseId>,
     /// `None` until the backend has said yes.
     grant: Option<B::Grant>,
-    live: bool,
 }
 
 impl<B: Abandon + ?Sized> Armed<B> {
-    pub(crate) fn new(bound: &Arc<Bound<B>>) -> Self {
-        Self { bound: Arc::clone(bound), id: LeaseId::new(), grant: None, live: true }
+    pub(crate) fn new(bound: &Arc<Bound<B>>, id: LeaseId) -> Self {
+        Self { bound: Arc::clone(bound), id: Some(id), grant: None }
+    }
+
+    /// The backend said yes without a lease.
+    pub(crate) fn unheld(bound: &Arc<Bound<B>>) -> Self {
+        Self { bound: Arc::clone(bound), id: None, grant: None }
     }
 
     /// The backend has said yes.
@@ -148,20 +163,20 @@ impl<B: Abandon + ?Sized> Armed<B> {
         self
     }
 
-    /// The lease has ended some other way.
-    pub(crate) fn disarm(&mut self) {
-        self.live = false;
+    pub(crate) fn id(&self) -> Option<LeaseId> {
+        self.id
     }
 
-    pub(crate) fn is_armed(&self) -> bool {
-        self.live
+    /// The lease has ended some other way.
+    pub(crate) fn disarm(&mut self) {
+        self.id = None;
     }
 }
 
 impl<B: Abandon + ?Sized> Drop for Armed<B> {
     fn drop(&mut self) {
-        if self.live {
-            self.bound.backend.abandon(&self.bound.key, self.id, self.grant);
+        if let Some(id) = self.id {
+            self.bound.backend.abandon(&self.bound.key, id, self.grant);
         }
     }
 }

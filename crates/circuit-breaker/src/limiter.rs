@@ -14,9 +14,20 @@ use crate::refusal::Limited;
 ///
 /// [`Slot`](crate::Slot) ends each lease for its caller: it is settled at most once, and not settled after it was
 /// abandoned. Abandoning may be repeated, and follows a settlement that panicked. A lease that nobody ends does so by
-/// itself, when the hold that was asked for has passed, or else the backend's own maximum.
+/// itself, when the hold that was asked for has passed, or else the backend's own maximum: what it holds in flight is
+/// then free, and what it reserved is kept.
 #[async_trait]
 pub trait Limiter: Send + Sync + 'static {
+    /// May a call under `key` go out now, where that is known without waiting and without a lease? A yes must reserve
+    /// nothing, as it is neither settled nor abandoned: nothing is counted under this key. `None` sends the caller to
+    /// [`acquire`](Self::acquire), which every backend can answer, so this is for speed alone.
+    ///
+    /// Must not block.
+    fn try_acquire(&self, key: &str, cost: &Cost) -> Option<Result<Reservation, Limited>> {
+        let _ = (key, cost);
+        None
+    }
+
     /// May a call under `key` that costs `cost` go out now? What it costs is reserved with the yes.
     ///
     /// Asking twice with the same lease reserves once, so that a backend may send a request again.

@@ -57,8 +57,15 @@ impl Quota {
     }
 
     async fn ask(&self, cost: Cost, hold: Option<Duration>) -> Result<Slot, Limited> {
-        let mut lease = Armed::new(&self.bound);
-        let ask = Ask { lease: lease.id, hold };
+        if let Some(answer) = self.bound.backend.try_acquire(&self.bound.key, &cost) {
+            return answer.map(|reservation| Slot {
+                lease: Armed::unheld(&self.bound),
+                reservation,
+                dispatched: false,
+            });
+        }
+        let ask = Ask { lease: LeaseId::new(), hold };
+        let mut lease = Armed::new(&self.bound, ask.lease);
         match self.bound.backend.acquire(&self.bound.key, &ask, &cost).await {
             Ok(reservation) => Ok(Slot { lease: lease.granted(reservation), reservation, dispatched: false }),
             Err(limited) => {
@@ -119,23 +126,24 @@ impl Slot {
         &self.lease.bound.key
     }
 
-    /// The lease it holds.
-    pub fn lease(&self) -> LeaseId {
-        self.lease.id
+    /// The lease it holds; `None` where nothing has to be held.
+    pub fn lease(&self) -> Option<LeaseId> {
+        self.lease.id()
     }
 
     fn end(&mut self, actual: &Cost) {
         // First, so that a backend that panics below is not asked to settle a second time while unwinding.
         self.dispatched = false;
+        let Some(id) = self.lease.id() else { return };
         let Bound { backend, key } = &*self.lease.bound;
-        backend.settle(key, self.lease.id, self.reservation, actual);
+        backend.settle(key, id, self.reservation, actual);
         self.lease.disarm();
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if self.dispatched && self.lease.is_armed() {
+        if self.dispatched {
             let reserved = self.reservation.cost;
             self.end(&reserved);
         }
@@ -146,7 +154,7 @@ impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
             .field("key", &self.key())
-            .field("lease", &self.lease.id)
+            .field("lease", &self.lease())
             .field("reservation", &self.reservation)
             .field("dispatched", &self.dispatched)
             .finish_non_exhaustive()

@@ -110,8 +110,14 @@ impl Limited {
 pub enum LimitReason {
     /// The service itself asked to be left alone for a while.
     Deferred,
-    /// A rate is used up for now.
+    /// A rate is used up for now; which one is not said.
     Rate,
+    /// As many requests have gone out as the rate allows for now.
+    RequestRate,
+    /// As much input has gone out as the rate allows for now.
+    InputTokenRate,
+    /// As much output has come, or is expected, as the rate allows for now.
+    OutputTokenRate,
     /// Too many calls are out already.
     InFlight,
     /// The cost is more than the limit ever holds: waiting does not help.
@@ -126,6 +132,9 @@ impl LimitReason {
         match self {
             Self::Deferred => "deferred",
             Self::Rate => "rate",
+            Self::RequestRate => "request_rate",
+            Self::InputTokenRate => "input_token_rate",
+            Self::OutputTokenRate => "output_token_rate",
             Self::InFlight => "in_flight",
             Self::NeverFits => "never_fits",
             Self::StoreUnavailable => "store_unavailable",
@@ -138,6 +147,9 @@ impl fmt::Display for LimitReason {
         f.write_str(match self {
             Self::Deferred => "deferred at the service's request",
             Self::Rate => "rate limit reached",
+            Self::RequestRate => "request rate reached",
+            Self::InputTokenRate => "rate of input tokens reached",
+            Self::OutputTokenRate => "rate of output tokens reached",
             Self::InFlight => "too many calls in flight",
             Self::NeverFits => "costs more than the limit ever holds",
             Self::StoreUnavailable => "limiter store unavailable",

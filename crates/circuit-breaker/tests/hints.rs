@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuit_breaker::{Cost, HintLimiter, LimitReason, Limiter, Quota};
+use circuit_breaker::{Cost, InProcessLimiter, LimitReason, Limiter, Quota};
 use tokio::time::advance;
 
 const fn seconds(seconds: u64) -> Duration {
@@ -20,7 +20,7 @@ async fn rest(quota: &Quota) -> Option<Duration> {
 
 #[tokio::test(start_paused = true)]
 async fn the_latest_end_wins() {
-    let quota = Quota::new(Arc::new(HintLimiter::default()), "key");
+    let quota = Quota::new(Arc::new(InProcessLimiter::default()), "key");
     assert_eq!(rest(&quota).await, None);
     quota.defer(seconds(20));
     quota.defer(seconds(5));
@@ -36,7 +36,7 @@ async fn the_latest_end_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hint_passes_and_is_forgotten() {
-    let limiter = Arc::new(HintLimiter::default());
+    let limiter = Arc::new(InProcessLimiter::default());
     let quota = Quota::new(limiter.clone(), "key");
     quota.defer(seconds(1));
     advance(Duration::from_millis(999)).await;
@@ -54,20 +54,20 @@ async fn a_hint_passes_and_is_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hint_is_cut() {
-    let quota = Quota::new(Arc::new(HintLimiter::default()), "key");
+    let quota = Quota::new(Arc::new(InProcessLimiter::default()), "key");
     quota.defer(Duration::MAX);
-    assert_eq!(rest(&quota).await, Some(HintLimiter::LONGEST));
-    let short = Quota::new(Arc::new(HintLimiter::default().longest(seconds(2))), "key");
+    assert_eq!(rest(&quota).await, Some(InProcessLimiter::LONGEST_DEFERRAL));
+    let short = Quota::new(Arc::new(InProcessLimiter::default().longest_deferral(seconds(2))), "key");
     short.defer(seconds(3));
     assert_eq!(rest(&short).await, Some(seconds(2)));
-    let endless = Quota::new(Arc::new(HintLimiter::default().longest(Duration::MAX)), "key");
+    let endless = Quota::new(Arc::new(InProcessLimiter::default().longest_deferral(Duration::MAX)), "key");
     endless.defer(Duration::MAX);
     assert!(rest(&endless).await.is_some(), "no overflow");
 }
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_apart_and_their_number_is_bounded() {
-    let limiter = Arc::new(HintLimiter::default().max_keys(100));
+    let limiter = Arc::new(InProcessLimiter::default().max_keys(100));
     let quotas: Vec<_> = (0..300).map(|key| Quota::new(limiter.clone(), key.to_string())).collect();
     for quota in &quotas {
         quota.defer(seconds(10));
@@ -82,7 +82,7 @@ async fn keys_are_apart_and_their_number_is_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn hints_that_have_passed_are_forgotten_whoever_calls() {
-    let limiter = Arc::new(HintLimiter::default());
+    let limiter = Arc::new(InProcessLimiter::default());
     for key in 0..300 {
         limiter.defer(&key.to_string(), seconds(10));
     }

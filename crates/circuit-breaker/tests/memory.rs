@@ -87,7 +87,7 @@ async fn it_tells_when_keys_go_untracked_and_not_too_often() {
     let heard = Arc::clone(&told);
     let breaker =
         InProcessBreaker::new(Settings::default().max_keys(0)).on_untracked(move |event: &Untracked| {
-            heard.lock().push((event.key.to_string(), event.failures));
+            heard.lock().push((event.key.to_string(), event.times));
             panic!("a listener's own bug");
         });
     let breaker = Arc::new(breaker);

@@ -141,8 +141,8 @@ impl Breaker for Remote {
             Err(Rejection::new(RejectReason::ProbesTaken))
         }
     }
-    fn settle(&self, _: &str, lease: LeaseId, _: Admission, _: Settlement) {
-        self.settle_lease(lease);
+    fn settle(&self, _: &str, lease: Option<LeaseId>, _: Admission, _: Settlement) {
+        self.settle_lease(lease.unwrap());
     }
     fn abandon(&self, _: &str, lease: LeaseId, admission: Option<Admission>) {
         self.abandon_lease(lease, admission.is_some());
@@ -288,7 +288,7 @@ impl Breaker for Broken {
         assert_ne!(key, "broken", "acquire is broken");
         Ok(Admission::closed(0))
     }
-    fn settle(&self, _: &str, _: LeaseId, _: Admission, _: Settlement) {
+    fn settle(&self, _: &str, _: Option<LeaseId>, _: Admission, _: Settlement) {
         panic!("settle is broken");
     }
     fn abandon(&self, _: &str, _: LeaseId, _: Option<Admission>) {

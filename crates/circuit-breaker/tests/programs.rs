@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuit_breaker::{Circuit, InProcessBreaker, Permit, Settings, State, Verdict};
+use circuit_breaker::{Circuit, InProcessBreaker, Permit, Settings, State, Trip, Verdict};
 use tokio::time::{Instant, advance};
 
 /// One key, the slow and obvious way: every call it ever admitted is on record.
@@ -32,7 +32,10 @@ struct Call {
 impl Model {
     fn new(settings: &Settings) -> Self {
         Self {
-            threshold: settings.failure_threshold.get(),
+            threshold: match settings.trip {
+                Trip::Consecutive(failures) => failures.get(),
+                trip => panic!("{trip:?}"),
+            },
             cooldown: settings.cooldown,
             probes: settings.probes.map(|probes| probes.get() as usize),
             hold: settings.max_hold,

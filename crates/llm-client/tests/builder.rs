@@ -81,9 +81,8 @@ async fn keys_of_one_vendor_have_circuits_of_their_own() {
 }
 
 fn circuit(failures: u32) -> llm_client::llm_reliability::circuit_breaker::Settings {
-    let mut settings = llm_client::llm_reliability::circuit_breaker::Settings::default();
-    settings.failure_threshold = failures.try_into().unwrap();
-    settings
+    let settings = llm_client::llm_reliability::circuit_breaker::Settings::default();
+    settings.failure_threshold(failures.try_into().unwrap())
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use circuit_breaker::{
-    Breaker, Circuit, HintLimiter, InProcessBreaker, Limiter, Quota, Settings, Status, Transition,
+    Breaker, Circuit, InProcessBreaker, InProcessLimiter, Limiter, Quota, Settings, Status, Transition,
 };
 use futures::future::{join, join_all};
 use tokio::time::timeout;
@@ -160,7 +160,7 @@ impl ClientBuilder {
             let own = InProcessBreaker::new(self.breaker_settings.unwrap_or_default());
             Arc::new(own.on_transition(listener))
         });
-        let limiter = self.limiter.unwrap_or_else(|| Arc::new(HintLimiter::default()));
+        let limiter = self.limiter.unwrap_or_else(|| Arc::new(InProcessLimiter::default()));
         let seat = |candidate: Candidate| {
             let key: Arc<str> = candidate.key().into();
             Arc::new(Seat {

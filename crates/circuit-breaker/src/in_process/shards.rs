@@ -63,6 +63,15 @@ impl<V> Shards<V> {
         Place { shards: self, shard, key }
     }
 
+    /// Looks at every entry, one shard after the other.
+    pub(super) fn map<T>(&self, mut look: impl FnMut(&Arc<str>, &V) -> T) -> Vec<T> {
+        let mut seen = Vec::with_capacity(self.len());
+        for part in &self.parts {
+            seen.extend(part.lock().map.iter().map(|(key, value)| look(key, value)));
+        }
+        seen
+    }
+
     fn sweep(&self, shard: &mut Shard<V>, mut keep: impl FnMut(&V) -> bool) {
         let map = &mut shard.map;
         let before = map.len();
@@ -86,20 +95,24 @@ impl<V> Place<'_, V> {
         self.shard.map.get_mut(self.key)
     }
 
+    pub(super) const fn name(&self) -> &str {
+        self.key
+    }
+
     /// The key, shared with the entry when there is one.
     pub(super) fn key(&self) -> Arc<str> {
         self.shard.map.get_key_value(self.key).map_or_else(|| self.key.into(), |(key, _)| Arc::clone(key))
     }
 
     /// Adds the entry. When there is no room, sweeps once, and then says that there is none.
-    pub(super) fn insert(&mut self, value: V, keep: impl FnMut(&V) -> bool) -> bool {
+    pub(super) fn insert_with(&mut self, value: impl FnOnce() -> V, keep: impl FnMut(&V) -> bool) -> bool {
         if self.shard.map.len() >= self.shards.room_per_shard {
             self.sweep(keep);
             if self.shard.map.len() >= self.shards.room_per_shard {
                 return false;
             }
         }
-        if self.shard.map.insert(self.key.into(), value).is_none() {
+        if self.shard.map.insert(self.key.into(), value()).is_none() {
             self.shards.len.fetch_add(1, Ordering::AcqRel);
         }
         true

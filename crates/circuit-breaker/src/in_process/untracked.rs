@@ -7,24 +7,30 @@ use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// There was no room to keep track of a key, so that its circuit does not open.
+/// There was no room to keep track of a key, so that what its calls did is not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Untracked {
-    /// The key of the latest failure that went untracked.
+    /// The key that there was no room for, the latest one.
     pub key: Arc<str>,
-    /// How many failures went untracked since this was last told, under any keys, this one included.
-    pub failures: u64,
+    /// How often there was none since this was last told, under any keys, this time included.
+    pub times: u64,
 }
+
+/// There is no room to keep track of another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("as many keys are kept track of as there may be")]
+#[non_exhaustive]
+pub struct NoRoom;
 
 type Listener = Box<dyn Fn(&Untracked) + Send + Sync>;
 
-/// Failures that went untracked and of which nobody was told. Two numbers, however many keys there are.
+/// What went untracked and nobody was told of. Two numbers, however many keys there are.
 #[derive(Default)]
 pub(super) struct Untold {
     listener: Option<Listener>,
-    failures: AtomicU64,
-    /// When it may be told again, in milliseconds since the breaker was made.
+    times: AtomicU64,
+    /// When it may be told again, in milliseconds since the backend was made.
     due: AtomicU64,
 }
 
@@ -33,18 +39,18 @@ impl Untold {
         Self { listener: Some(Box::new(listener)), ..Self::default() }
     }
 
-    /// A failure under `key` went untracked.
+    /// There was no room for `key`.
     pub(super) fn tell(&self, key: &str, now: Duration) {
         let Some(listener) = &self.listener else { return };
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        self.times.fetch_add(1, Ordering::Relaxed);
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (due, now) = (self.due.load(Ordering::Relaxed), millis(now));
         let next = now.saturating_add(millis(EVERY));
         if now < due || self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
         }
-        let failures = self.failures.swap(0, Ordering::Relaxed);
-        let untracked = Untracked { key: key.into(), failures };
+        let times = self.times.swap(0, Ordering::Relaxed);
+        let untracked = Untracked { key: key.into(), times };
         // The panic was reported by the panic hook already, and is not this call's.
         let _ = catch_unwind(AssertUnwindSafe(|| listener(&untracked)));
     }

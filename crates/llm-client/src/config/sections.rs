@@ -154,7 +154,9 @@ pub struct BreakerConfig {
 impl From<&BreakerConfig> for Settings {
     fn from(config: &BreakerConfig) -> Self {
         let mut settings = Self::default();
-        settings.failure_threshold = config.failure_threshold.unwrap_or(settings.failure_threshold);
+        if let Some(failures) = config.failure_threshold {
+            settings = settings.failure_threshold(failures);
+        }
         settings.cooldown = config.cooldown.unwrap_or(settings.cooldown);
         settings.probes = match config.probes {
             Some(Probes::AtMost(probes)) => Some(probes),

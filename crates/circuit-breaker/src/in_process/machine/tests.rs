@@ -33,13 +33,14 @@ const CLOSED: Then = Moves(State::Closed);
 const OPEN: Then = Moves(State::Open);
 
 fn run(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
-    let mut machine = Machine::new(0, Duration::ZERO);
+    let mut machine = Machine::new(rules, 0, Duration::ZERO);
     let mut epoch = 0;
     let mut admitted = HashMap::new();
     for (row, (second, action, expected)) in table.iter().enumerate() {
-        let at = Moment { now: Duration::from_secs(*second), epoch };
-        let mut settle =
-            |call: u128, verdict| machine.settle(LeaseId::from(call), admitted[&call], verdict, rules, at);
+        let at = Moment { now: Duration::from_secs(*second), epoch, roll: 0.0 };
+        let mut settle = |call: u128, verdict: Verdict| {
+            machine.settle(Some(LeaseId::from(call)), admitted[&call], verdict.into(), rules, at)
+        };
         let (then, moved) = match *action {
             Ask(call) => {
                 let (answer, moved) =

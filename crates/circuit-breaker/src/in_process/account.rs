@@ -1,0 +1,147 @@
+//! What a limiter keeps of one key. Pure: what happens, and when, are arguments.
+
+use std::time::Duration;
+
+use crate::in_process::cell::Summary;
+use crate::in_process::gcra::{Full, Gcra, Mark};
+use crate::in_process::leases::Leases;
+use crate::in_process::limits::{DIMENSIONS, Limits, REASONS, amounts};
+use crate::lease::LeaseId;
+use crate::limiter::{Cost, Reservation};
+use crate::refusal::{LimitReason, Limited};
+
+/// One key's rates, calls in flight, and retry hint.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    limits: Limits,
+    rates: [Gcra; DIMENSIONS],
+    out: Leases<Holding>,
+    deferred_until: Duration,
+}
+
+/// What a call in flight has reserved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Holding {
+    reserved: [u64; DIMENSIONS],
+    marks: [Mark; DIMENSIONS],
+}
+
+impl Account {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, rates: Default::default(), out: Leases::default(), deferred_until: Duration::ZERO }
+    }
+
+    /// A call asks for leave, until `expires` at the latest. Every bound has to have room for it, or none is touched.
+    pub(super) fn acquire(
+        &mut self,
+        lease: LeaseId,
+        cost: Cost,
+        now: Duration,
+        expires: Duration,
+    ) -> Result<Reservation, Limited> {
+        if self.out.get(lease, now).is_some() {
+            return Ok(Reservation::new(cost));
+        }
+        let (at, amounts) = (nanos(now), amounts(&cost));
+        let rate = self.room_in_rates(amounts, at);
+        if let Err(limited @ Limited { reason: LimitReason::NeverFits, .. }) = rate {
+            return Err(limited);
+        }
+        self.deferral(now).map_or(Ok(()), Err)?;
+        if let Some(limit) = self.limits.in_flight
+            && !self.out.has_room(usize::try_from(limit.get()).unwrap_or(usize::MAX), now)
+        {
+            return Err(Limited::new(LimitReason::InFlight));
+        }
+        rate?;
+        if !self.limits.is_unbounded() {
+            let reserved = amounts.map(Option::unwrap_or_default);
+            let mut holding = Holding { reserved, ..Holding::default() };
+            for (dimension, rate) in self.limits.rates().iter().enumerate() {
+                if let (Some(rate), Some(gcra), Some(mark), Some(amount)) = (
+                    rate,
+                    self.rates.get_mut(dimension),
+                    holding.marks.get_mut(dimension),
+                    reserved.get(dimension),
+                ) {
+                    *mark = gcra.take(rate, *amount, at);
+                }
+            }
+            self.out.hold(lease, holding, expires);
+        }
+        Ok(Reservation::new(cost))
+    }
+
+    /// Why there is no room, if there is none in one rate or another: the one that takes longest says when.
+    fn room_in_rates(&self, amounts: [Option<u64>; DIMENSIONS], now: u64) -> Result<(), Limited> {
+        let rates = self.limits.rates();
+        let each = rates.iter().zip(&self.rates).zip(amounts).zip(REASONS);
+        let full = each.filter_map(|(((rate, gcra), amount), reason)| {
+            Some((gcra.check(rate.as_ref()?, amount, now).err()?, reason))
+        });
+        let longest = full.max_by_key(|(full, _)| match full {
+            Full::For(wait) => (0, *wait),
+            Full::Always => (1, 0),
+        });
+        match longest {
+            None => Ok(()),
+            Some((Full::For(wait), reason)) => {
+                Err(Limited::new(reason).with_retry_after(Duration::from_nanos(wait)))
+            }
+            Some((Full::Always, _)) => Err(Limited::new(LimitReason::NeverFits)),
+        }
+    }
+
+    /// The call under `lease` has cost this; what is not known of it stays as reserved.
+    pub(super) fn settle(&mut self, lease: LeaseId, actual: &Cost, now: Duration) {
+        self.end(lease, amounts(actual), now);
+    }
+
+    /// The call under `lease` never went out.
+    pub(super) fn abandon(&mut self, lease: LeaseId, now: Duration) {
+        self.end(lease, [Some(0); DIMENSIONS], now);
+    }
+
+    fn end(&mut self, lease: LeaseId, actual: [Option<u64>; DIMENSIONS], now: Duration) {
+        let Some(Holding { reserved, marks }) = self.out.end(lease, now) else { return };
+        let rates = self.limits.rates();
+        let each = rates.iter().zip(&mut self.rates).zip(marks).zip(reserved).zip(actual);
+        for ((((rate, gcra), mark), reserved), actual) in each {
+            if let (Some(rate), Some(actual)) = (rate, actual) {
+                gcra.correct(rate, mark, reserved, actual, nanos(now));
+            }
+        }
+    }
+
+    pub(super) fn defer(&mut self, until: Duration) {
+        self.deferred_until = self.deferred_until.max(until);
+    }
+
+    /// The refusal of a key that was asked to be left alone. A time that has passed is forgotten.
+    pub(super) fn deferral(&mut self, now: Duration) -> Option<Limited> {
+        if self.deferred_until <= now {
+            self.deferred_until = Duration::ZERO;
+            return None;
+        }
+        let rest = self.deferred_until.saturating_sub(now);
+        Some(Limited::new(LimitReason::Deferred).with_retry_after(rest))
+    }
+
+    /// It is as if its key had never been heard of.
+    pub(super) fn is_idle(&self, now: Duration) -> bool {
+        self.deferred_until <= now
+            && self.out.count(now) == 0
+            && self.rates.iter().all(|rate| rate.is_full(nanos(now)))
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One when a call may go out that holds nothing.
+impl Summary for Account {
+    fn word(&self) -> u64 {
+        u64::from(self.limits.is_unbounded() && self.deferred_until.is_zero())
+    }
+}
