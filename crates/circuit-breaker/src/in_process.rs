@@ -9,6 +9,7 @@ mod leases;
 mod limiter;
 mod limits;
 mod machine;
+mod registry;
 mod rotation;
 mod settings;
 mod shards;

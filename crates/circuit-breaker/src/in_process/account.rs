@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::in_process::cell::Summary;
+use crate::in_process::clock::Time;
 use crate::in_process::gcra::{Full, Gcra, Mark};
 use crate::in_process::leases::Leases;
 use crate::in_process::limits::{DIMENSIONS, Limits, REASONS, amounts};
@@ -16,7 +17,7 @@ pub(super) struct Account {
     limits: Limits,
     rates: [Gcra; DIMENSIONS],
     out: Leases<Holding>,
-    deferred_until: Duration,
+    deferred_until: Time,
 }
 
 /// What a call in flight has reserved.
@@ -28,7 +29,7 @@ struct Holding {
 
 impl Account {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, rates: Default::default(), out: Leases::default(), deferred_until: Duration::ZERO }
+        Self { limits, rates: Default::default(), out: Leases::default(), deferred_until: Time::ZERO }
     }
 
     /// A call asks for leave, until `expires` at the latest. Every bound has to have room for it, or none is touched.
@@ -36,13 +37,13 @@ impl Account {
         &mut self,
         lease: LeaseId,
         cost: Cost,
-        now: Duration,
-        expires: Duration,
+        now: Time,
+        expires: Time,
     ) -> Result<Reservation, Limited> {
         if self.out.get(lease, now).is_some() {
             return Ok(Reservation::new(cost));
         }
-        let (at, amounts) = (nanos(now), amounts(&cost));
+        let (at, amounts) = (now.as_nanos(), amounts(&cost));
         let rate = self.room_in_rates(amounts, at);
         if let Err(limited @ Limited { reason: LimitReason::NeverFits, .. }) = rate {
             return Err(limited);
@@ -93,55 +94,51 @@ impl Account {
     }
 
     /// The call under `lease` has cost this; what is not known of it stays as reserved.
-    pub(super) fn settle(&mut self, lease: LeaseId, actual: &Cost, now: Duration) {
+    pub(super) fn settle(&mut self, lease: LeaseId, actual: &Cost, now: Time) {
         self.end(lease, amounts(actual), now);
     }
 
     /// The call under `lease` never went out.
-    pub(super) fn abandon(&mut self, lease: LeaseId, now: Duration) {
+    pub(super) fn abandon(&mut self, lease: LeaseId, now: Time) {
         self.end(lease, [Some(0); DIMENSIONS], now);
     }
 
-    fn end(&mut self, lease: LeaseId, actual: [Option<u64>; DIMENSIONS], now: Duration) {
+    fn end(&mut self, lease: LeaseId, actual: [Option<u64>; DIMENSIONS], now: Time) {
         let Some(Holding { reserved, marks }) = self.out.end(lease, now) else { return };
         let rates = self.limits.rates();
         let each = rates.iter().zip(&mut self.rates).zip(marks).zip(reserved).zip(actual);
         for ((((rate, gcra), mark), reserved), actual) in each {
             if let (Some(rate), Some(actual)) = (rate, actual) {
-                gcra.correct(rate, mark, reserved, actual, nanos(now));
+                gcra.correct(rate, mark, reserved, actual, now.as_nanos());
             }
         }
     }
 
-    pub(super) fn defer(&mut self, until: Duration) {
+    pub(super) fn defer(&mut self, until: Time) {
         self.deferred_until = self.deferred_until.max(until);
     }
 
     /// The refusal of a key that was asked to be left alone. A time that has passed is forgotten.
-    pub(super) fn deferral(&mut self, now: Duration) -> Option<Limited> {
+    pub(super) fn deferral(&mut self, now: Time) -> Option<Limited> {
         if self.deferred_until <= now {
-            self.deferred_until = Duration::ZERO;
+            self.deferred_until = Time::ZERO;
             return None;
         }
-        let rest = self.deferred_until.saturating_sub(now);
+        let rest = self.deferred_until.since(now);
         Some(Limited::new(LimitReason::Deferred).with_retry_after(rest))
     }
 
     /// It is as if its key had never been heard of.
-    pub(super) fn is_idle(&self, now: Duration) -> bool {
+    pub(super) fn is_idle(&self, now: Time) -> bool {
         self.deferred_until <= now
             && self.out.count(now) == 0
-            && self.rates.iter().all(|rate| rate.is_full(nanos(now)))
+            && self.rates.iter().all(|rate| rate.is_full(now.as_nanos()))
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// One when a call may go out that holds nothing.
 impl Summary for Account {
     fn word(&self) -> u64 {
-        u64::from(self.limits.is_unbounded() && self.deferred_until.is_zero())
+        u64::from(self.limits.is_unbounded() && self.deferred_until == Time::ZERO)
     }
 }

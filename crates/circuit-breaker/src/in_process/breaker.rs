@@ -5,17 +5,14 @@ mod local;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::breaker::{Admission, Breaker, Settlement, Verdict};
-use crate::in_process::cell::{Cell, Locked};
-use crate::in_process::clock::Clock;
-use crate::in_process::machine::{Machine, Moment, Moved, Word};
-use crate::in_process::settings::{DAY, Preset, Settings};
-use crate::in_process::shards::{Place, Shards};
+use crate::in_process::clock::Time;
+use crate::in_process::machine::{Machine, Moved, Word};
+use crate::in_process::registry::{Place, Registry};
+use crate::in_process::settings::{Preset, Settings};
 use crate::in_process::untracked::{NoRoom, Untold, Untracked};
 use crate::lease::{Ask, LeaseId};
 use crate::refusal::Rejection;
@@ -44,16 +41,7 @@ pub use local::{LocalCircuit, LocalPermit};
 ///
 /// Time is tokio's, so a paused clock in a test is followed.
 pub struct InProcessBreaker {
-    settings: Settings,
-    machines: Shards<Arc<Cell<Machine>>>,
-    clock: Clock,
-    /// The latest epoch of any key. An admission carries it, and a transition makes its key's results start beyond
-    /// it, so that a key which was forgotten and comes back never takes an old result for a new one.
-    epoch: AtomicU64,
-    /// The latest epoch of any key that was forgotten. Where nothing is known of a key, a result must reach it.
-    forgotten: AtomicU64,
-    /// How many machines are not calm. With none, a call that does not fail has nothing to look up.
-    restless: AtomicUsize,
+    registry: Registry,
     listener: Listener,
     untold: Untold,
 }
@@ -61,16 +49,7 @@ pub struct InProcessBreaker {
 impl InProcessBreaker {
     /// A breaker that decides by `settings`.
     pub fn new(settings: Settings) -> Self {
-        Self {
-            machines: Shards::new(settings.max_keys),
-            settings,
-            clock: Clock::start(),
-            epoch: AtomicU64::new(0),
-            forgotten: AtomicU64::new(0),
-            restless: AtomicUsize::new(0),
-            listener: Listener::default(),
-            untold: Untold::default(),
-        }
+        Self { registry: Registry::new(settings), listener: Listener::default(), untold: Untold::default() }
     }
 
     /// A breaker that decides by a preset.
@@ -96,13 +75,13 @@ impl InProcessBreaker {
 
     /// How it decides.
     pub const fn settings(&self) -> &Settings {
-        &self.settings
+        &self.registry.settings
     }
 
     /// How many keys it keeps track of now: those with results that count, those that recovered a short while ago,
     /// those that are held on to, and those whose time has passed and that no call has come across yet.
     pub fn tracked_keys(&self) -> usize {
-        self.machines.len()
+        self.registry.machines.len()
     }
 
     /// Resolves `key` once, for callers that call often: the result needs no runtime and looks nothing up. Its key is
@@ -114,13 +93,13 @@ impl InProcessBreaker {
 
     /// Reads what is counted under `key`. Changes nothing.
     pub fn snapshot(&self, key: &str) -> Snapshot {
-        self.read(key, |machine, now| machine.snapshot(now))
+        self.read(key, Machine::snapshot)
     }
 
     /// Reads what is counted under every key that is kept track of, one after the other, in no order.
     pub fn snapshots(&self) -> Vec<(Arc<str>, Snapshot)> {
-        let now = self.clock.now();
-        self.machines.map(|key, cell| (Arc::clone(key), cell.lock().get().snapshot(now)))
+        let now = self.registry.clock.now();
+        self.registry.machines.map(|key, entry| (Arc::clone(key), entry.lock().get().snapshot(now)))
     }
 
     /// Puts a circuit into a [`Mode`]: holds it open or closed, or switches it off, until another mode is set. Its
@@ -130,227 +109,106 @@ impl InProcessBreaker {
     ///
     /// [`NoRoom`], when as many keys as there may be are kept track of and none can be forgotten.
     pub fn set_mode(&self, key: &str, mode: Mode) -> Result<(), NoRoom> {
-        let mut place = self.machines.lock(key);
+        let registry = &self.registry;
+        let mut place = registry.visit(key);
         if mode == Mode::Automatic && place.get().is_none() {
             return Ok(());
         }
-        let now = self.clock.now();
-        if !self.is_there(&mut place, now) {
-            return Err(NoRoom);
-        }
-        let Some(cell) = place.get().cloned() else { return Ok(()) };
-        let moved =
-            self.change(&mut cell.lock(), |machine, at| machine.set_mode(mode, &self.settings, at), now);
+        let now = registry.clock.now();
+        let entry = registry.there(&mut place, now).ok_or(NoRoom)?;
+        let set = |machine: &mut Machine, at| machine.set_mode(mode, &registry.settings, at);
+        let moved = registry.change(&mut entry.lock(), set, now);
         self.finish(place, moved);
         Ok(())
     }
 
     fn try_ask(&self, key: &str) -> Option<Result<Admission, Rejection>> {
+        let registry = &self.registry;
         // Read before it is known that no key is in trouble: too old an epoch is ignored, too young a one is not.
-        let epoch = self.epoch.load(Ordering::Acquire);
-        if self.restless.load(Ordering::Acquire) == 0 {
-            return Some(Ok(self.measured(Admission::closed(epoch))));
+        let epoch = registry.epoch();
+        let free = |epoch| Some(Ok(registry.measured(Admission::closed(epoch))));
+        if registry.is_calm() {
+            return free(epoch);
         }
-        let mut place = self.machines.lock(key);
-        self.sweep_if_due(&mut place);
-        let epoch = self.epoch.load(Ordering::Acquire);
-        let free = || Some(Ok(self.measured(Admission::closed(epoch))));
-        let Some(cell) = place.get() else { return free() };
-        if Word::from(cell.word()).free {
-            return free();
+        let mut place = registry.visit(key);
+        let epoch = registry.epoch();
+        match place.get() {
+            None => free(epoch),
+            Some(entry) if Word::from(entry.word()).free => free(epoch),
+            Some(entry) => {
+                let at = registry.moment(registry.clock.now());
+                entry.lock().change(|machine| machine.try_acquire(at)).0
+            }
         }
-        let at = self.moment(self.clock.now());
-        let (answer, ..) = cell.lock().change(|machine| machine.try_acquire(at));
-        answer
     }
 
     fn ask(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection> {
         if let Some(answer) = self.try_ask(key) {
             return answer;
         }
-        let mut place = self.machines.lock(key);
-        let Some(cell) = place.get().cloned() else {
-            return Ok(Admission::closed(self.epoch.load(Ordering::Acquire)));
-        };
-        let now = self.clock.now();
-        let (answer, moved) =
-            self.change(&mut cell.lock(), |machine, at| machine.acquire(ask, &self.settings, at), now);
+        let registry = &self.registry;
+        let mut place = registry.machines.lock(key);
+        let Some(entry) = place.get().cloned() else { return Ok(Admission::closed(registry.epoch())) };
+        let now = registry.clock.now();
+        let acquire = |machine: &mut Machine, at| machine.acquire(ask, &registry.settings, at);
+        let (answer, moved) = registry.change(&mut entry.lock(), acquire, now);
         self.finish(place, moved);
-        answer.map(|admission| self.measured(admission))
+        answer.map(|admission| registry.measured(admission))
     }
 
-    fn report(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement) {
-        let Settlement { verdict, .. } = settlement;
-        let harmless = match verdict {
+    fn report(&self, key: &str, lease: Option<LeaseId>, admission: &Admission, settlement: &Settlement) {
+        let registry = &self.registry;
+        let harmless = match settlement.verdict {
             Verdict::Failure => false,
-            Verdict::Success => self.settings.counts_failures_only(),
+            Verdict::Success => registry.settings.counts_failures_only(),
             Verdict::Neutral => true,
         };
-        if harmless && self.restless.load(Ordering::Acquire) == 0 {
+        if harmless && registry.is_calm() {
             return;
         }
-        let mut place = self.machines.lock(key);
-        self.sweep_if_due(&mut place);
-        let forgotten = self.forgotten.load(Ordering::Acquire);
-        if harmless && place.get().is_none_or(|cell| Word::from(cell.word()).mute) {
+        let mut place = registry.visit(key);
+        if harmless && place.get().is_none_or(|entry| Word::from(entry.word()).mute) {
             return;
         }
-        let now = self.clock.now();
-        if !self.is_there(&mut place, now) {
+        let now = registry.clock.now();
+        let Some(entry) = registry.there(&mut place, now) else {
             drop(place);
-            self.untold.tell(key, now);
-            return;
-        }
-        let Some(cell) = place.get().cloned() else { return };
-        let moved = self.settle(&cell, lease, admission, settlement, now);
-        let done = |machine: &Machine| machine.is_blank() && machine.since() <= forgotten;
-        // One is in the map, one is here.
-        if Arc::strong_count(&cell) == 2 && done(cell.lock().get()) {
-            self.count(cell.word(), CALM);
-            place.remove();
-        }
-        self.finish(place, moved);
-    }
-
-    /// Tells the machine of a call's end.
-    fn settle(
-        &self,
-        cell: &Cell<Machine>,
-        lease: Option<LeaseId>,
-        admission: Admission,
-        mut settlement: Settlement,
-        now: Duration,
-    ) -> Option<Moved> {
-        let since = admission.at.filter(|_| settlement.latency.is_none());
-        settlement.latency = settlement.latency.or_else(|| Some(now.saturating_sub(since?)));
-        let settle = |machine: &mut Machine, at| {
-            machine.settle(lease, admission.epoch, settlement, &self.settings, at)
+            return self.untold.tell(key, now);
         };
-        self.change(&mut cell.lock(), settle, now)
+        let moved = registry.settle(&entry, lease, admission, settlement, now);
+        drop(entry);
+        registry.forget_if_unknown(&mut place);
+        self.finish(place, moved);
     }
 
     fn release(&self, key: &str, lease: LeaseId) {
-        if self.restless.load(Ordering::Acquire) == 0 {
+        let registry = &self.registry;
+        if registry.is_calm() {
             return;
         }
-        let mut place = self.machines.lock(key);
-        self.sweep_if_due(&mut place);
-        if let Some(cell) = place.get() {
-            let now = self.clock.now();
-            self.change(&mut cell.lock(), |machine, _| machine.release(lease, now), now);
+        if let Some(entry) = registry.visit(key).get() {
+            let now = registry.clock.now();
+            registry.change(&mut entry.lock(), |machine, _| machine.release(lease, now), now);
         }
     }
 
-    fn read<T: Default>(&self, key: &str, read: impl FnOnce(&Machine, Duration) -> T) -> T {
-        if self.machines.is_empty() {
+    fn read<T: Default>(&self, key: &str, read: impl FnOnce(&Machine, Time) -> T) -> T {
+        let registry = &self.registry;
+        if registry.machines.is_empty() {
             return T::default();
         }
-        let mut place = self.machines.lock(key);
-        place.get().map(|cell| read(cell.lock().get(), self.clock.now())).unwrap_or_default()
-    }
-
-    /// Changes a machine, and keeps count of those that are not calm. Where it moved, its epoch is known before its
-    /// lock is released.
-    fn change<T>(
-        &self,
-        machine: &mut Locked<'_, Machine>,
-        change: impl FnOnce(&mut Machine, Moment) -> T,
-        now: Duration,
-    ) -> T {
-        let at = self.moment(now);
-        let (done, before, after) = machine.change(|machine| change(machine, at));
-        if before != after {
-            self.epoch.fetch_max(Word::from(after).epoch, Ordering::AcqRel);
-            self.count(before, after);
-        }
-        done
-    }
-
-    /// A machine's word was `before` and is `after`.
-    fn count(&self, before: u64, after: u64) {
-        match (Word::from(before).calm, Word::from(after).calm) {
-            (true, false) => _ = self.restless.fetch_add(1, Ordering::AcqRel),
-            (false, true) => _ = self.restless.fetch_sub(1, Ordering::AcqRel),
-            _ => {}
-        }
-    }
-
-    /// Makes sure that there is a machine. `false` where there is no room for one.
-    fn is_there(&self, place: &mut Place<'_, Arc<Cell<Machine>>>, now: Duration) -> bool {
-        if place.get().is_some() {
-            return true;
-        }
-        let silence = self.settings.stale_after();
-        let forgotten = self.forgotten.load(Ordering::Acquire);
-        let machine = || Arc::new(Cell::new(Machine::new(&self.settings, forgotten, now)));
-        place.insert_with(machine, |cell| self.keep(cell, silence, now))
-    }
-
-    /// Forgets a key that nobody holds on to, if there is nothing to remember of it.
-    fn forget_if_unknown(&self, key: &str) {
-        let mut place = self.machines.lock(key);
-        let forgotten = self.forgotten.load(Ordering::Acquire);
-        let Some(cell) = place.get().filter(|cell| Arc::strong_count(cell) == 1) else { return };
-        let word = cell.word();
-        let machine = cell.lock();
-        let unknown = machine.get().is_blank() && machine.get().since() <= forgotten;
-        drop(machine);
-        if unknown {
-            self.count(word, CALM);
-            place.remove();
-        }
-    }
-
-    fn sweep_if_due(&self, place: &mut Place<'_, Arc<Cell<Machine>>>) {
-        if place.is_sweep_due() {
-            let now = self.clock.now();
-            let silence = self.settings.stale_after().max(DAY);
-            place.tidy(|cell| self.keep(cell, silence, now));
-        }
-    }
-
-    /// Whether there is a reason to keep track of a key. Where it is only that somebody holds on to it, it is calm.
-    fn keep(&self, cell: &Arc<Cell<Machine>>, silence: Duration, now: Duration) -> bool {
-        let mut machine = cell.lock();
-        let current = machine.get();
-        let unknown = current.is_blank() && current.since() <= self.forgotten.load(Ordering::Acquire);
-        let idle = current.is_idle(&self.settings, now);
-        if Arc::strong_count(cell) > 1 {
-            if idle {
-                let ((), before, after) = machine.change(Machine::calm_down);
-                self.count(before, after);
-            }
-            return true;
-        }
-        if !(unknown || idle || current.is_stale(silence, now)) {
-            return true;
-        }
-        self.forgotten.fetch_max(current.since(), Ordering::AcqRel);
-        self.count(cell.word(), CALM);
-        false
+        let mut place = registry.machines.lock(key);
+        place.get().map(|entry| read(entry.lock().get(), registry.clock.now())).unwrap_or_default()
     }
 
     /// Tells of a transition, when its key is not locked any more.
-    fn finish(&self, place: Place<'_, Arc<Cell<Machine>>>, moved: Option<Moved>) {
+    fn finish(&self, place: Place<'_>, moved: Option<Box<Moved>>) {
         let Some(moved) = moved else { return };
         let key = place.key();
         drop(place);
-        self.listener.tell(&key, moved);
-    }
-
-    fn moment(&self, now: Duration) -> Moment {
-        let roll = if self.settings.jitter.is_some() { fastrand::f64() } else { 0.0 };
-        Moment { now, epoch: self.epoch.load(Ordering::Acquire), roll }
-    }
-
-    /// With the time, where it matters how long a call takes.
-    fn measured(&self, admission: Admission) -> Admission {
-        if self.settings.measures() { admission.with_time(self.clock.now()) } else { admission }
+        self.listener.tell(&key, *moved);
     }
 }
-
-/// A machine that is forgotten counts as calm.
-const CALM: u64 = Word { free: true, mute: true, calm: true, epoch: 0 }.packed();
 
 #[async_trait]
 impl Breaker for InProcessBreaker {
@@ -363,7 +221,7 @@ impl Breaker for InProcessBreaker {
     }
 
     fn settle(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement) {
-        self.report(key, lease, admission, settlement);
+        self.report(key, lease, &admission, &settlement);
     }
 
     fn abandon(&self, key: &str, lease: LeaseId, _: Option<Admission>) {
@@ -371,7 +229,7 @@ impl Breaker for InProcessBreaker {
     }
 
     async fn status(&self, key: &str) -> Status {
-        self.read(key, |machine, now| machine.status(now))
+        self.read(key, Machine::status)
     }
 }
 
@@ -384,7 +242,7 @@ impl Default for InProcessBreaker {
 impl fmt::Debug for InProcessBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InProcessBreaker")
-            .field("settings", &self.settings)
+            .field("settings", self.settings())
             .field("tracked_keys", &self.tracked_keys())
             .finish_non_exhaustive()
     }

@@ -22,10 +22,12 @@ impl<V: Summary> Cell<V> {
     }
 
     /// The summary, as of the last change.
+    #[inline]
     pub(super) fn word(&self) -> u64 {
         self.word.load(Ordering::Acquire)
     }
 
+    #[inline]
     pub(super) fn lock(&self) -> Locked<'_, V> {
         Locked { word: &self.word, value: self.value.lock() }
     }
@@ -43,6 +45,8 @@ impl<V: Summary> Locked<'_, V> {
     }
 
     /// Changes the value and publishes its word. Returns what `change` does, the word before it and the word after it.
+    #[expect(clippy::inline_always, reason = "moving what goes in and out costs more than most changes do")]
+    #[inline(always)]
     pub(super) fn change<T>(&mut self, change: impl FnOnce(&mut V) -> T) -> (T, u64, u64) {
         let done = change(&mut self.value);
         let (before, after) = (self.word.load(Ordering::Relaxed), self.value.word());

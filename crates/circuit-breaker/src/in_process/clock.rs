@@ -7,20 +7,66 @@ use tokio::time::Instant;
 /// Where a backend's time begins.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
-    origin: Instant,
+    origin: std::time::Instant,
 }
 
 impl Clock {
     pub(super) fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: Instant::now().into_std() }
     }
 
-    pub(super) fn now(self) -> Duration {
+    pub(super) fn now(self) -> Time {
         self.at(Instant::now().into_std())
     }
 
     /// A time that somebody has read already.
-    pub(super) fn at(self, now: std::time::Instant) -> Duration {
-        now.saturating_duration_since(self.origin.into_std())
+    pub(super) fn at(self, now: std::time::Instant) -> Time {
+        now.saturating_duration_since(self.origin).into()
     }
+}
+
+/// A point in time: nanoseconds since the backend was made, for 584 years. One word, as it is copied on every call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Time(u64);
+
+impl Time {
+    /// When the backend was made.
+    pub(super) const ZERO: Self = Self(0);
+
+    /// After everything.
+    pub(super) const END: Self = Self(u64::MAX);
+
+    pub(super) const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    pub(super) const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// So much later, or the end of time.
+    pub(super) fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(delay)))
+    }
+
+    /// How long it is from `earlier` to this; zero when it is not earlier.
+    pub(super) const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<Duration> for Time {
+    fn from(since_start: Duration) -> Self {
+        Self(nanos(since_start))
+    }
+}
+
+impl From<Time> for Duration {
+    fn from(time: Time) -> Self {
+        Self::from_nanos(time.0)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

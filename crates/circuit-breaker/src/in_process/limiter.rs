@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use crate::in_process::account::Account;
 use crate::in_process::cell::Cell;
-use crate::in_process::clock::Clock;
+use crate::in_process::clock::{Clock, Time};
 use crate::in_process::limits::Limits;
 use crate::in_process::settings::{DAY, hold};
 use crate::in_process::shards::{Place, Shards};
@@ -192,19 +192,13 @@ impl InProcessLimiter {
         self.estimator.as_ref().map_or(*cost, |estimate| estimate(key, cost))
     }
 
-    fn take(
-        &self,
-        cell: &Cell<Account>,
-        ask: &Ask,
-        cost: Cost,
-        now: Duration,
-    ) -> Result<Reservation, Limited> {
-        let expires = now.saturating_add(hold(self.max_hold, ask.hold));
+    fn take(&self, cell: &Cell<Account>, ask: &Ask, cost: Cost, now: Time) -> Result<Reservation, Limited> {
+        let expires = now.after(hold(self.max_hold, ask.hold));
         cell.lock().change(|account| account.acquire(ask.lease, cost, now, expires)).0
     }
 
     /// Ends what is held under a key.
-    fn end(&self, key: &str, end: impl FnOnce(&mut Account, Duration)) {
+    fn end(&self, key: &str, end: impl FnOnce(&mut Account, Time)) {
         if self.accounts.is_empty() {
             return;
         }
@@ -227,14 +221,14 @@ impl InProcessLimiter {
             drop(place);
             return self.untold.tell(key, now);
         };
-        cell.lock().change(|account| account.defer(now.saturating_add(delay)));
+        cell.lock().change(|account| account.defer(now.after(delay)));
     }
 
     /// The account of a key, a new one if need be; `None` where there is no room for one.
     fn there<'a>(
         &self,
         place: &'a mut Place<'_, Arc<Cell<Account>>>,
-        now: Duration,
+        now: Time,
     ) -> Option<&'a mut Arc<Cell<Account>>> {
         if place.get().is_none() {
             let account = Account::new(self.limits(place.name()));
@@ -257,7 +251,7 @@ impl InProcessLimiter {
     }
 }
 
-fn keep(cell: &Arc<Cell<Account>>, now: Duration) -> bool {
+fn keep(cell: &Arc<Cell<Account>>, now: Time) -> bool {
     Arc::strong_count(cell) > 1 || !cell.lock().get().is_idle(now)
 }
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::in_process::clock::Time;
+
 const EVERY: Duration = Duration::from_secs(60);
 
 /// There was no room to keep track of a key, so that what its calls did is not counted.
@@ -30,7 +32,7 @@ type Listener = Box<dyn Fn(&Untracked) + Send + Sync>;
 pub(super) struct Untold {
     listener: Option<Listener>,
     times: AtomicU64,
-    /// When it may be told again, in milliseconds since the backend was made.
+    /// When it may be told again, in nanoseconds since the backend was made.
     due: AtomicU64,
 }
 
@@ -40,12 +42,11 @@ impl Untold {
     }
 
     /// There was no room for `key`.
-    pub(super) fn tell(&self, key: &str, now: Duration) {
+    pub(super) fn tell(&self, key: &str, now: Time) {
         let Some(listener) = &self.listener else { return };
         self.times.fetch_add(1, Ordering::Relaxed);
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let (due, now) = (self.due.load(Ordering::Relaxed), millis(now));
-        let next = now.saturating_add(millis(EVERY));
+        let (due, next) = (self.due.load(Ordering::Relaxed), now.after(EVERY).as_nanos());
+        let now = now.as_nanos();
         if now < due || self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::InProcessLimiter;
 use crate::in_process::account::Account;
 use crate::in_process::cell::Cell;
+use crate::in_process::clock::Time;
 use crate::lease::{Ask, LeaseId};
 use crate::limiter::{Cost, Reservation};
 use crate::refusal::Limited;
@@ -92,7 +93,7 @@ impl LocalQuota {
     pub fn defer(&self, delay: Duration) {
         match &self.cell {
             Some(cell) => {
-                let until = self.limiter.clock.now().saturating_add(delay.min(self.limiter.longest_deferral));
+                let until = self.limiter.clock.now().after(delay.min(self.limiter.longest_deferral));
                 cell.lock().change(|account| account.defer(until));
             }
             None => self.limiter.postpone(&self.key, delay),
@@ -124,7 +125,7 @@ impl LocalQuota {
         Ok(slot(self.bounded.then_some(ask.lease), reservation))
     }
 
-    fn end(&self, end: impl FnOnce(&mut Account, Duration)) {
+    fn end(&self, end: impl FnOnce(&mut Account, Time)) {
         match &self.cell {
             Some(cell) => {
                 let now = self.limiter.clock.now();
@@ -198,9 +199,12 @@ impl Drop for LocalSlot<'_> {
         let Some(lease) = self.lease.take() else { return };
         let reserved = self.reservation.cost;
         let dispatched = self.dispatched;
-        self.quota.end(|account, now| match dispatched {
-            true => account.settle(lease, &reserved, now),
-            false => account.abandon(lease, now),
+        self.quota.end(|account, now| {
+            if dispatched {
+                account.settle(lease, &reserved, now);
+            } else {
+                account.abandon(lease, now);
+            }
         });
     }
 }

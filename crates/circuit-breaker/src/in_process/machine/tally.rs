@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::in_process::clock::Time;
 use crate::in_process::settings::{Rates, Settings, Trip, Window};
 use crate::status::Counts;
 
@@ -34,7 +35,7 @@ impl Tally {
     }
 
     /// Whether the circuit opens with this call.
-    pub(super) fn note(&mut self, ended: Ended, rules: &Settings, now: Duration) -> bool {
+    pub(super) fn note(&mut self, ended: Ended, rules: &Settings, now: Time) -> bool {
         match (self, &rules.trip) {
             (Self::Row(failures), Trip::Consecutive(threshold)) => {
                 *failures = if ended.failed { failures.saturating_add(1) } else { 0 };
@@ -55,7 +56,7 @@ impl Tally {
         }
     }
 
-    pub(super) fn counts(&self, now: Duration) -> Counts {
+    pub(super) fn counts(&self, now: Time) -> Counts {
         match self {
             Self::Row(failures) => {
                 let failures = u64::from(*failures);
@@ -148,43 +149,41 @@ const BUCKETS: usize = 10;
 /// The calls of the last ten tenths of a window, the current one begun and not complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Buckets {
-    buckets: [Counts; BUCKETS],
+    tenths: [Counts; BUCKETS],
     counts: Counts,
     /// The one of now.
     current: usize,
     /// When it ends.
-    until: Duration,
-    /// How long each lasts.
-    tenth: Duration,
+    until: Time,
+    /// How long each lasts, in nanoseconds.
+    tenth: u64,
 }
 
 impl Buckets {
     fn new(length: Duration) -> Self {
-        let tenth = (length / 10).max(Duration::from_nanos(1));
-        Self { buckets: <_>::default(), counts: <_>::default(), current: 0, until: Duration::ZERO, tenth }
+        let tenth = u64::try_from(length.as_nanos() / BUCKETS as u128).unwrap_or(u64::MAX).max(1);
+        Self { tenths: <_>::default(), counts: <_>::default(), current: 0, until: Time::ZERO, tenth }
     }
 
     fn push(&mut self, ended: Ended) {
-        if let Some(bucket) = self.buckets.get_mut(self.current) {
+        if let Some(bucket) = self.tenths.get_mut(self.current) {
             bucket.add(ended);
             self.counts.add(ended);
         }
     }
 
-    fn advance(&mut self, now: Duration) {
+    fn advance(&mut self, now: Time) {
         if now < self.until {
             return;
         }
-        let behind = (now - self.until).as_nanos() / self.tenth.as_nanos();
-        for _ in 0..=behind.min(BUCKETS as u128 - 1) {
+        let (now, until) = (now.as_nanos(), self.until.as_nanos());
+        let passed = (now - until) / self.tenth + 1;
+        for _ in 0..passed.min(BUCKETS as u64) {
             self.current = (self.current + 1) % BUCKETS;
-            if let Some(bucket) = self.buckets.get_mut(self.current) {
+            if let Some(bucket) = self.tenths.get_mut(self.current) {
                 self.counts.remove(std::mem::take(bucket));
             }
         }
-        // Where it began does not matter once all is forgotten.
-        let behind = u32::try_from(behind).ok().and_then(|behind| self.tenth.checked_mul(behind + 1));
-        let next = behind.and_then(|passed| self.until.checked_add(passed));
-        self.until = next.filter(|next| *next > now).unwrap_or_else(|| now.saturating_add(self.tenth));
+        self.until = Time::from_nanos(until.saturating_add(self.tenth.saturating_mul(passed)));
     }
 }

@@ -33,11 +33,11 @@ const CLOSED: Then = Moves(State::Closed);
 const OPEN: Then = Moves(State::Open);
 
 fn run(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
-    let mut machine = Machine::new(rules, 0, Duration::ZERO);
+    let mut machine = Machine::new(rules, 0, Time::ZERO);
     let mut epoch = 0;
     let mut admitted = HashMap::new();
     for (row, (second, action, expected)) in table.iter().enumerate() {
-        let at = Moment { now: Duration::from_secs(*second), epoch, roll: 0.0 };
+        let at = Moment { now: Duration::from_secs(*second).into(), epoch, roll: 0.0 };
         let mut settle = |call: u128, verdict: Verdict| {
             machine.settle(Some(LeaseId::from(call)), admitted[&call], verdict.into(), rules, at)
         };
@@ -48,7 +48,7 @@ fn run(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
                 let then = match answer {
                     Ok(admission) => {
                         admitted.insert(call, admission.epoch);
-                        match (admission.probe, moved) {
+                        match (admission.probe, &moved) {
                             (false, _) => Admitted,
                             (true, None) => Probe,
                             (true, Some(_)) => ProbeAfterMove,
@@ -76,8 +76,8 @@ fn run(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
     }
 }
 
-fn then_moved(moved: Option<Moved>) -> (Then, Option<Moved>) {
-    (moved.map_or(Nothing, |moved| Moves(moved.to)), moved)
+fn then_moved(moved: Option<Box<Moved>>) -> (Then, Option<Box<Moved>>) {
+    (moved.as_ref().map_or(Nothing, |moved| Moves(moved.to)), moved)
 }
 
 const TRIP: [(u64, Do, Then); 6] = [
@@ -252,7 +252,7 @@ fn closed() {
     run(
         "a cooldown without end",
         &once,
-        &[(7, Ask(1), Admitted), (7, Fail(1), OPEN), (u64::MAX - 1, Ask(2), OpenFor(1))],
+        &[(7, Ask(1), Admitted), (7, Fail(1), OPEN), (18_446_744_072, Ask(2), OpenFor(1))],
     );
 }
 
