@@ -1,11 +1,13 @@
 //! From a configuration to a client.
 
+use std::sync::Arc;
+
 use circuit_breaker::Settings;
 use llm_adapters::HttpClient;
 use llm_reliability::{ClientBuilder, Policy, ResilientClient, Timeouts};
 
 use crate::builder::Builder;
-use crate::config::Config;
+use crate::config::{CandidateSpec, Config};
 use crate::error::ConfigError;
 use crate::provider::{Origin, Provider, Source};
 use crate::registry::Registry;
@@ -22,22 +24,29 @@ impl Config {
 
     /// The client with everything that the configuration says, for what only code can say: an observer, a breaker
     /// that others share, further candidates. A [`breaker`](ClientBuilder::breaker) that is handed in has settings of
-    /// its own, and `[breaker]` is then without effect.
+    /// its own, and `[breaker]` is then without effect; so it is with a [`limiter`](ClientBuilder::limiter) and
+    /// `[limits]`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`], as in [`build`](Self::build).
     pub fn client_builder(&self, registry: &Registry) -> Result<ClientBuilder, ConfigError> {
         self.check()?;
+        let breaker = Settings::try_from(&self.breaker)?;
+        let limiter = self.limits.limiter(self.candidates.iter().map(CandidateSpec::quota_key))?;
         let read =
             |spec| Provider { source: Source::Variable, origin: Origin::Settings, ..Provider::from(spec) };
         let builder = Builder::with_registry(self.connecting(registry.clone())?);
         let builder = self.candidates.iter().cloned().map(read).fold(builder, Builder::add);
-        Ok(builder
+        let builder = builder
             .client_builder()?
             .timeouts(Timeouts::from(&self.timeouts))
             .policy(Policy::from(&self.failover))
-            .breaker_settings(Settings::from(&self.breaker)))
+            .breaker_settings(breaker);
+        Ok(match limiter {
+            Some(limiter) => builder.limiter(Arc::new(limiter)),
+            None => builder,
+        })
     }
 
     /// Has the HTTP client connect within the limit, where there is one.

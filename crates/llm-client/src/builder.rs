@@ -173,7 +173,9 @@ fn candidate(
     let candidate = Candidate::new(adapter)
         .timeouts(Timeouts::from(&spec.timeouts))
         .stream(spec.stream.into())
-        .priority(spec.priority);
+        .priority(spec.priority)
+        .quota_key(spec.quota_key())
+        .count_cache_reads(factory.counts_cache_reads());
     Ok(match &spec.price {
         Some(price) => candidate.price(Price::from(price)),
         None => candidate,

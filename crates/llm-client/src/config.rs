@@ -1,11 +1,14 @@
 //! The configuration: what a TOML file says, as plain data. It never holds a credential.
 
+mod breaker;
 mod candidate;
 mod capabilities;
 mod check;
 mod dialect;
 mod duration;
+mod limits;
 mod not_built;
+mod percent;
 mod sections;
 mod shown;
 mod variable;
@@ -15,12 +18,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::breaker::{BreakerConfig, PresetName, Probes};
 pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting};
 pub(crate) use self::check::Place;
 pub use self::dialect::{DialectSetting, TokenLimitSetting};
-pub use self::sections::{
-    BreakerConfig, FailoverConfig, FanOutConfig, Order, PolicyName, Probes, QuorumSetting, TimeoutConfig,
-};
+pub use self::limits::{KeyLimits, LimitsConfig};
+pub use self::sections::{FailoverConfig, FanOutConfig, Order, PolicyName, QuorumSetting, TimeoutConfig};
 pub(crate) use self::shown::{shown, without_keys};
 pub(crate) use self::variable::shown as shown_variable;
 use crate::error::ConfigError;
@@ -61,6 +64,9 @@ pub struct Config {
     /// `[breaker]`: when a failing candidate is left alone.
     #[serde(skip_serializing_if = "is_default")]
     pub breaker: BreakerConfig,
+    /// `[limits]`: how much may go out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: LimitsConfig,
     /// `[[candidate]]`: who may answer.
     #[serde(rename = "candidate")]
     pub candidates: Vec<CandidateSpec>,

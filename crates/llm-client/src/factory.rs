@@ -48,13 +48,20 @@ pub trait ProviderFactory: Send + Sync {
     fn base_url(&self) -> Option<&str> {
         None
     }
+
+    /// Whether input that was read from a prompt cache counts against its limits; see
+    /// [`Candidate::count_cache_reads`](llm_reliability::Candidate::count_cache_reads). `true`, the default, is the
+    /// cautious answer.
+    fn counts_cache_reads(&self) -> bool {
+        true
+    }
 }
 
 /// What a [`ProviderFactory`] makes an adapter of.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProviderContext<'a> {
-    /// The candidate. Settings that the strategies see to themselves (`stream`, `timeouts`, `price`, `priority`) are
+    /// The candidate. Settings that the strategies see to themselves (`stream`, `timeouts`, `price`, `priority`, `quota_key`) are
     /// among them.
     pub spec: &'a CandidateSpec,
     /// Its credential; `None` where it needs none.

@@ -15,7 +15,8 @@ mod registry;
 pub use builder::{Builder, Member};
 pub use config::{
     BreakerConfig, CandidateSpec, CandidateTimeouts, Config, DialectSetting, FailoverConfig, FanOutConfig,
-    Order, PolicyName, PriceConfig, Probes, QuorumSetting, StreamSetting, TimeoutConfig, TokenLimitSetting,
+    KeyLimits, LimitsConfig, Order, PolicyName, PresetName, PriceConfig, Probes, QuorumSetting,
+    StreamSetting, TimeoutConfig, TokenLimitSetting,
 };
 pub use error::ConfigError;
 pub use factory::{Credential, FactoryError, ProviderContext, ProviderFactory};

@@ -76,10 +76,18 @@ impl Provider {
         self
     }
 
-    /// Its name in reports, and its key on breaker and limiter; `provider:model` unless set. Several of one provider
+    /// Its name in reports, and its key on breaker and limiter; `provider:model` unless set. On the limiter it can have
+    /// [another](Self::quota_key). Several of one provider
     /// and model each need one of their own.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.spec.id = Some(id.into());
+        self
+    }
+
+    /// Its key on the limiter: those with the same one share its limits and its retry hints, as the models behind one
+    /// credential do. A name for the credential, not the credential itself. The candidate's own key unless set.
+    pub fn quota_key(mut self, key: impl Into<String>) -> Self {
+        self.spec.quota_key = Some(key.into());
         self
     }
 

@@ -101,7 +101,7 @@ fn every_setting_is_read() {
 
 #[test]
 fn nothing_has_to_be_set() {
-    for text in ["", "[timeouts]\n[failover]\n[fan_out]\n[breaker]\n", "\u{feff}# a comment\r\n"] {
+    for text in ["", "[timeouts]\n[failover]\n[fan_out]\n[breaker]\n[limits]\n", "\u{feff}# a comment\r\n"] {
         assert_eq!(Config::from_toml(text).unwrap(), Config::default());
     }
     let bare = Config::from_toml(&candidate("")).unwrap();
@@ -122,12 +122,6 @@ fn what_is_not_built_is_refused_by_its_path() {
         ("fan_out.quorum = 2", "fan_out.quorum = 2"),
         ("[fan_out]\ngrace = '1s'", "fan_out.grace"),
         ("[fan_out]\ncutoff = '30s'", "fan_out.cutoff"),
-        (
-            "[limits.\"anthropic:claude-haiku-4-5\"]\nrequests_per_minute = 50",
-            r#"limits."anthropic:claude-haiku-4-5".requests_per_minute"#,
-        ),
-        ("[limits.plain]\nin_flight = 2", "limits.plain.in_flight"),
-        ("[limits]", "limits"),
         ("[store]\nredis = 'redis://127.0.0.1:6379'", "store.redis"),
         ("[store]\non_outage = 'fail_open'", "store.on_outage"),
         (&candidate("region = 'eu-west-1'"), "candidate[0].region"),

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use llm_client::llm_protocol::{Clock, ErrorKind, Message, Request, ResponseFormat};
+use llm_client::llm_reliability::circuit_breaker::{LimitReason, Mode};
 use llm_client::llm_reliability::{Ended, Outcome, Phase, Report, ResilientClient};
 use llm_client::{Config, Registry};
-use llm_simulator::{Behaviour, Simulator};
+use llm_simulator::{Behaviour, Simulator, Usage};
 
 const KEY: &str = "sk-hunter2-hunter2";
 
@@ -203,6 +204,98 @@ async fn the_breaker_opens_when_told() {
     };
     assert!(rest > Duration::from_secs(20) && rest <= Duration::from_secs(30), "{rest:?}");
     assert_eq!(simulator.received("claude-x"), 1);
+}
+
+#[tokio::test]
+async fn the_breaker_looks_at_shares_when_told() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("claude-x", Behaviour::status(500));
+    let client = pair(&simulator, "[breaker]\nfailure_rate = 50\nwindow_calls = 5\npreset = 'keel'");
+    for _ in 0..5 {
+        assert_eq!(outcomes(&client.failover("Hi").await.unwrap())[0].1, "failed");
+    }
+    assert_eq!(outcomes(&client.failover("Hi").await.unwrap())[0].1, "preempted_open");
+    client.set_mode("anthropic:claude-x", Mode::Disabled).unwrap();
+    assert_eq!(outcomes(&client.failover("Hi").await.unwrap())[0].1, "failed");
+}
+
+/// Why the attempt was not let out, if its limiter says when it would be.
+fn limited(report: &Report, at: usize) -> LimitReason {
+    let Outcome::PreemptedLimited { retry_after: Some(rest), reason, .. } = report.attempts()[at].outcome
+    else {
+        panic!("{report:?}")
+    };
+    assert!(!rest.is_zero() && rest <= Duration::from_secs(60), "{rest:?}");
+    reason
+}
+
+#[tokio::test]
+async fn whoever_may_be_asked_once_a_minute_is_passed_over_the_second_time() {
+    let simulator = Simulator::start().await.unwrap();
+    let client = pair(&simulator, "[limits.'anthropic:claude-x']\nrequests_per_minute = 1");
+    assert_eq!(outcomes(&client.failover("Hi").await.unwrap()), [("anthropic:claude-x", "success")]);
+    let report = client.failover("Hi").await.unwrap();
+    assert_eq!(outcomes(&report), [("anthropic:claude-x", "preempted_limited"), ("openai:gpt-x", "success")]);
+    assert_eq!(limited(&report, 0), LimitReason::RequestRate);
+    assert_eq!((simulator.received("claude-x"), simulator.received("gpt-x")), (1, 1));
+}
+
+#[tokio::test]
+async fn limits_hold_for_each_key_unless_it_has_its_own() {
+    let simulator = Simulator::start().await.unwrap();
+    let client = pair(&simulator, "[limits]\nrequests_per_minute = 1");
+    assert_eq!(client.fan_out("Hi").await.unwrap().responses().count(), 2);
+    let report = client.failover("Hi").await.unwrap();
+    assert_eq!((report.ended(), report.attempts().len()), (Ended::Unavailable, 2));
+    assert_eq!(
+        (limited(&report, 0), limited(&report, 1)),
+        (LimitReason::RequestRate, LimitReason::RequestRate)
+    );
+    assert!(report.retry_after().is_some());
+
+    let sections = "[limits]\nrequests_per_minute = 1\n[limits.'openai:gpt-x']";
+    let client = pair(&simulator, sections);
+    for _ in 0..3 {
+        let report = client.failover("Hi").await.unwrap();
+        assert!(report.succeeded(), "without bounds of its own: {report:?}");
+    }
+}
+
+#[tokio::test]
+async fn candidates_share_what_their_credential_allows() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("a", Behaviour::status(503));
+    let host = |model: &str, settings: &str| {
+        let url = simulator.base_url();
+        format!("[[candidate]]\nprovider = 'acme'\nmodel = '{model}'\nbase_url = '{url}'\n{settings}\n")
+    };
+    let team = "quota_key = 'team'";
+    let client = client(&format!(
+        "[limits.team]\nrequests_per_minute = 1\n{}{}{}",
+        host("a", team),
+        host("b", team),
+        host("c", "")
+    ));
+    let report = client.failover("Hi").await.unwrap();
+    let expected = [("acme:a", "failed"), ("acme:b", "preempted_limited"), ("acme:c", "success")];
+    assert_eq!(outcomes(&report), expected);
+    assert_eq!(limited(&report, 1), LimitReason::RequestRate);
+    assert_eq!(simulator.received("b"), 0);
+}
+
+#[tokio::test]
+async fn what_came_from_a_cache_counts_where_the_vendor_counts_it() {
+    let simulator = Simulator::start().await.unwrap();
+    let usage = Usage { cache_read_tokens: 1000, ..Usage::new(10, 1) };
+    for model in ["claude-x", "gpt-x"] {
+        simulator.on(model, Behaviour::answer("Hello").usage(usage));
+    }
+    let client = pair(&simulator, "[limits]\ninput_tokens_per_minute = 100");
+    assert_eq!(client.fan_out("Hi").await.unwrap().responses().count(), 2);
+    let report = client.fan_out("Hi").await.unwrap();
+    assert_eq!(outcomes(&report), [("anthropic:claude-x", "success"), ("openai:gpt-x", "preempted_limited")]);
+    let Outcome::PreemptedLimited { reason, .. } = report.attempts()[1].outcome else { panic!() };
+    assert_eq!(reason, LimitReason::InputTokenRate);
 }
 
 #[tokio::test]

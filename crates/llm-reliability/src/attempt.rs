@@ -81,7 +81,7 @@ impl Attempt {
         matches!(self.outcome, Outcome::Success(_))
     }
 
-    /// When the candidate may be worth asking again, where that is known: from a retry hint or its breaker.
+    /// When the candidate may be worth asking again, where that is known: from a retry hint, its breaker or its limiter.
     pub fn retry_after(&self) -> Option<Duration> {
         match &self.outcome {
             Outcome::PreemptedOpen { retry_after, .. } | Outcome::PreemptedLimited { retry_after, .. } => {
@@ -117,7 +117,7 @@ pub enum Outcome {
     /// Not sent: the candidate's breaker let nothing through.
     #[non_exhaustive]
     PreemptedOpen {
-        /// When it lets a call through again.
+        /// When it lets a call through again; `None` when that cannot be known, as while a person holds it open.
         retry_after: Option<Duration>,
         /// Why it did not.
         reason: RejectReason,
@@ -125,7 +125,7 @@ pub enum Outcome {
     /// Not sent: the candidate's limiter let nothing through.
     #[non_exhaustive]
     PreemptedLimited {
-        /// When the call would fit.
+        /// When the call would fit; `None` when that cannot be known, or when it never will.
         retry_after: Option<Duration>,
         /// Why it did not.
         reason: LimitReason,

@@ -27,6 +27,8 @@ pub struct Candidate {
     pub(crate) stream: StreamMode,
     pub(crate) price: Option<Price>,
     pub(crate) priority: i32,
+    pub(crate) quota_key: Option<Arc<str>>,
+    pub(crate) counts_cache_reads: bool,
 }
 
 impl Candidate {
@@ -38,6 +40,8 @@ impl Candidate {
             stream: StreamMode::default(),
             price: None,
             priority: 0,
+            quota_key: None,
+            counts_cache_reads: true,
         }
     }
 
@@ -67,7 +71,35 @@ impl Candidate {
         self
     }
 
-    /// The name of the candidate in reports, and its key on breaker and limiter.
+    /// Sets its key on the limiter: candidates with the same one share its rates, its calls in flight and its hints, as
+    /// the models behind one credential share what its vendor allows. A name for the credential, not the credential
+    /// itself. The candidate's own key unless set; the circuit always goes by that.
+    ///
+    /// A retry hint keeps calls away from the key, whichever candidate's failure brought it: all that share it are then
+    /// left alone.
+    ///
+    /// ```
+    /// use llm_reliability::Candidate;
+    /// use llm_reliability::llm_protocol::testing::ScriptedModel;
+    ///
+    /// # let (large, small) = (ScriptedModel::new("acme:large"), ScriptedModel::new("acme:small"));
+    /// let candidates = [large, small].map(|model| Candidate::from(model).quota_key("acme-team-a"));
+    /// ```
+    pub fn quota_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.quota_key = Some(key.into());
+        self
+    }
+
+    /// Sets whether input that was read from a prompt cache counts as input for the limiter, once it is known. It does
+    /// unless set, as OpenAI counts it against its rates. Anthropic does not, for most of its models. What is written to
+    /// a cache always counts.
+    pub fn count_cache_reads(mut self, yes: bool) -> Self {
+        self.counts_cache_reads = yes;
+        self
+    }
+
+    /// The name of the candidate in reports, its key on the breaker, and on the limiter unless it has
+    /// [another](Self::quota_key).
     pub fn key(&self) -> &str {
         self.adapter.key()
     }

@@ -4,17 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use circuit_breaker::{
-    Breaker, Circuit, InProcessBreaker, InProcessLimiter, Limiter, Quota, Settings, Status, Transition,
+    Breaker, Circuit, Cost, InProcessBreaker, InProcessLimiter, Limiter, Quota, Settings, Status, Transition,
 };
 use futures::future::{join, join_all};
+use llm_protocol::Request;
 use tokio::time::timeout;
 
 use crate::budget::{Bucket, RetryBudget};
 use crate::call::InputError;
 use crate::candidate::Candidate;
+use crate::estimate::estimate_cost;
 use crate::observer::Observer;
 use crate::policy::Policy;
-use crate::run::{Seat, Shared};
+use crate::run::{Estimator, Seat, Shared};
 use crate::timeouts::Timeouts;
 
 /// Candidates with what decides between them. Cheap to clone; clones share everything.
@@ -22,6 +24,8 @@ use crate::timeouts::Timeouts;
 pub struct ResilientClient {
     shared: Arc<Shared>,
     breaker: Arc<dyn Breaker>,
+    /// The same, where the client has made it.
+    own_breaker: Option<Arc<InProcessBreaker>>,
     limiter: Arc<dyn Limiter>,
 }
 
@@ -34,6 +38,10 @@ impl ResilientClient {
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    pub(crate) fn own_breaker(&self) -> Option<&InProcessBreaker> {
+        self.own_breaker.as_deref()
     }
 
     /// The candidates, as listed.
@@ -77,6 +85,7 @@ pub struct ClientBuilder {
     breaker: Option<Arc<dyn Breaker>>,
     breaker_settings: Option<Settings>,
     limiter: Option<Arc<dyn Limiter>>,
+    estimator: Option<Estimator>,
     policy: Policy,
     budget: RetryBudget,
     timeouts: Timeouts,
@@ -108,9 +117,53 @@ impl ClientBuilder {
         self
     }
 
-    /// Uses this limiter, which others may share, in place of one of its own.
+    /// Uses this limiter, which others may share, in place of one of its own. It is asked under each candidate's
+    /// [quota key](Candidate::quota_key), after the breaker has said yes, and told afterwards what the call did cost.
+    ///
+    /// ```
+    /// use std::num::NonZeroU64;
+    /// use std::sync::Arc;
+    /// use llm_reliability::ResilientClient;
+    /// use llm_reliability::circuit_breaker::{InProcessLimiter, Limits, Rate};
+    /// use llm_reliability::llm_protocol::testing::ScriptedModel;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let once_a_minute = Limits::default().requests(Rate::per_minute(NonZeroU64::MIN));
+    /// let client = ResilientClient::builder()
+    ///     .candidate(ScriptedModel::new("acme:large"))
+    ///     .candidate(ScriptedModel::new("other:large"))
+    ///     .limiter(Arc::new(InProcessLimiter::default().limits_for("acme:large", once_a_minute)))
+    ///     .build()?;
+    ///
+    /// client.failover("hi").await?;
+    /// let report = client.failover("hi").await?;
+    /// let trail: Vec<_> = report.attempts().iter().map(ToString::to_string).collect();
+    /// assert_eq!(trail, ["acme:large preempted_limited", "other:large success @stream"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limiter(mut self, limiter: Arc<dyn Limiter>) -> Self {
         self.limiter = Some(limiter);
+        self
+    }
+
+    /// Sets how it is estimated what a call will cost its [limiter](Self::limiter). [`estimate_cost`] unless set. What
+    /// is left unknown needs room and reserves nothing. Asked once a call at most, whatever number of attempts it has,
+    /// and not at all without a limiter that was handed in: the client's own has no rates. When it panics, the panic
+    /// ends there, and nothing is known of the call but that it is one.
+    ///
+    /// ```
+    /// use llm_reliability::{ResilientClient, estimate_cost};
+    ///
+    /// // Whoever leaves `max_tokens` out gets short answers here.
+    /// let builder = ResilientClient::builder().estimate_cost(|request| {
+    ///     let cost = estimate_cost(request);
+    ///     if cost.output_tokens.is_some() { cost } else { cost.with_output_tokens(500) }
+    /// });
+    /// ```
+    pub fn estimate_cost(mut self, estimate: impl Fn(&Request) -> Cost + Send + Sync + 'static) -> Self {
+        self.estimator = Some(Box::new(estimate));
         self
     }
 
@@ -154,18 +207,28 @@ impl ClientBuilder {
             }
         }
         let observer = self.observer.unwrap_or_else(|| Arc::new(()));
-        let breaker = self.breaker.unwrap_or_else(|| {
+        let (breaker, own_breaker) = if let Some(given) = self.breaker {
+            (given, None)
+        } else {
             let observer = Arc::clone(&observer);
             let listener = move |transition: &Transition| observer.on_transition(transition);
             let own = InProcessBreaker::new(self.breaker_settings.unwrap_or_default());
-            Arc::new(own.on_transition(listener))
-        });
-        let limiter = self.limiter.unwrap_or_else(|| Arc::new(InProcessLimiter::default()));
+            let own = Arc::new(own.on_transition(listener));
+            (Arc::<InProcessBreaker>::clone(&own) as Arc<dyn Breaker>, Some(own))
+        };
+        let (limiter, estimator) = match self.limiter {
+            Some(limiter) => (limiter, Some(self.estimator.unwrap_or_else(|| Box::new(estimate_cost)))),
+            // It has no rates, so that it would make no difference to know.
+            None => (Arc::new(InProcessLimiter::default()) as Arc<dyn Limiter>, None),
+        };
         let seat = |candidate: Candidate| {
             let key: Arc<str> = candidate.key().into();
             Arc::new(Seat {
                 circuit: Circuit::new(Arc::clone(&breaker), Arc::clone(&key)),
-                quota: Quota::new(Arc::clone(&limiter), Arc::clone(&key)),
+                quota: Quota::new(
+                    Arc::clone(&limiter),
+                    Arc::clone(candidate.quota_key.as_ref().unwrap_or(&key)),
+                ),
                 retries: Bucket::new(self.budget),
                 key,
                 provider: candidate.adapter.provider().into(),
@@ -177,8 +240,8 @@ impl ClientBuilder {
         let mut ranked = seats.clone();
         ranked.sort_by_key(|seat| seat.candidate.priority);
         let Self { policy, timeouts, .. } = self;
-        let shared = Shared { seats, ranked, policy, timeouts, observer };
-        Ok(ResilientClient { shared: Arc::new(shared), breaker, limiter })
+        let shared = Shared { seats, ranked, policy, timeouts, observer, estimator };
+        Ok(ResilientClient { shared: Arc::new(shared), breaker, own_breaker, limiter })
     }
 }
 

@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Runs what is not ours. What it panics with may hold anything, and the panic hook has already said what there is to
-/// say.
-pub(crate) fn contain(foreign: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(foreign));
+/// Runs what is not ours; `None` when it panics. What it panics with may hold anything, and the panic hook has already
+/// said what there is to say.
+pub(crate) fn contain<T>(foreign: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(foreign)).ok()
 }
 
 /// A future that is not ours, pinned by whoever runs it. A panic while it is dropped stays there, so that neither the

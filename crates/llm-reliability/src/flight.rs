@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use circuit_breaker::{Cost, LimitReason, Limited, Permit, RejectReason, Rejection, Slot};
+use circuit_breaker::{LimitReason, Limited, Permit, RejectReason, Rejection, Slot};
 use futures::{FutureExt, stream};
 use llm_protocol::{Clock, Error, ErrorKind, EventStream, Progress, ResponseBuilder, StreamEvent};
 use tokio::time::Instant;
@@ -155,7 +155,7 @@ impl Flight {
             let error = Error::unsupported(missing.as_str()).with_model_key(Arc::clone(&self.seat.key));
             return Err(Cause::preempted(Outcome::PreemptedUnsupported(error)));
         }
-        let hold = self.run.hold(&self.seat).saturating_add(ADMISSION);
+        let hold = self.run.hold(self.meter.longest()).saturating_add(ADMISSION);
         let silent = Rejection::new(RejectReason::StoreUnavailable).with_degraded(true);
         let admitted = self.in_time(self.seat.circuit.admit_for(hold), Err(silent)).await?;
         self.degraded |= admitted.as_ref().map_or_else(|rejection| rejection.degraded, Permit::degraded);
@@ -166,7 +166,7 @@ impl Flight {
         })?);
 
         let silent = Limited::new(LimitReason::StoreUnavailable).with_degraded(true);
-        let admitted = self.in_time(self.seat.quota.admit_for(Cost::REQUEST, hold), Err(silent)).await?;
+        let admitted = self.in_time(self.seat.quota.admit_for(self.run.cost(), hold), Err(silent)).await?;
         self.degraded |= admitted.as_ref().map_or_else(|limited| limited.degraded, Slot::degraded);
         self.slot = Some(admitted.map_err(|limited| {
             let Limited { retry_after, reason, .. } = limited;

@@ -16,7 +16,7 @@ pub trait Observer: Send + Sync {
     /// An attempt has ended.
     fn on_attempt(&self, attempt: &Attempt);
 
-    /// A circuit has opened, half-opened or closed.
+    /// A circuit has opened, half-opened or closed, or a person has [taken it over](crate::ResilientClient::set_mode).
     ///
     /// Told by the breaker that the client makes for itself; a breaker that is handed in has a listener of its own.
     fn on_transition(&self, _transition: &Transition) {}

@@ -167,7 +167,8 @@ impl Report {
     }
 
     /// When asking again makes sense: the earliest that any candidate is available again, when all of them were
-    /// unavailable or throttled.
+    /// unavailable or throttled. Only of those that know: one that waits for calls in flight to end, or for its probes,
+    /// may be free before, one that is held open may stay so, and a request that never fits does not come to fit.
     pub fn retry_after(&self) -> Option<Duration> {
         let unavailable = |attempt: &Attempt| {
             matches!(

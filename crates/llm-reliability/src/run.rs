@@ -3,11 +3,11 @@
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use circuit_breaker::{Circuit, Quota, State};
+use circuit_breaker::{Circuit, Cost, Quota, State};
 use futures::FutureExt;
 use llm_protocol::Request;
 use parking_lot::Mutex;
@@ -17,7 +17,7 @@ use crate::attempt::{Attempt, Launch};
 use crate::budget::Bucket;
 use crate::call::{Call, InputError};
 use crate::candidate::Candidate;
-use crate::contain::Contained;
+use crate::contain::{Contained, contain};
 use crate::flight::{Flight, Landing, Until};
 use crate::observer::Observer;
 use crate::policy::{Policy, Step};
@@ -39,6 +39,9 @@ pub(crate) struct Seat {
     pub(crate) model: Arc<str>,
 }
 
+/// What a call will cost its limiter.
+pub(crate) type Estimator = Box<dyn Fn(&Request) -> Cost + Send + Sync>;
+
 /// What a client holds, and every call of it shares.
 pub(crate) struct Shared {
     /// As they are listed.
@@ -48,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) policy: Policy,
     pub(crate) timeouts: Timeouts,
     pub(crate) observer: Arc<dyn Observer>,
+    /// `None` where nobody asks what a call costs.
+    pub(crate) estimator: Option<Estimator>,
 }
 
 /// One call while it runs.
@@ -60,6 +65,7 @@ pub(crate) struct Run {
     /// The attempts that have landed and that no report has taken yet. Here, as one that lands by being dropped has
     /// nobody else to go to.
     pub(crate) trail: Mutex<Vec<Attempt>>,
+    cost: OnceLock<Cost>,
     strategy: Strategy,
     timeouts: Timeouts,
     policy: Option<Policy>,
@@ -85,6 +91,7 @@ impl Run {
             started,
             total: total.map(|total| deadline(started, total)),
             trail: Mutex::default(),
+            cost: OnceLock::new(),
             strategy,
             timeouts: call.timeouts,
             policy: call.policy,
@@ -95,9 +102,16 @@ impl Run {
         limits(&self.timeouts, seat, &self.shared)
     }
 
-    /// How long an attempt may keep what a store lends it: its own limit, and the time to tell the store of its end.
-    pub(crate) fn hold(&self, seat: &Seat) -> Duration {
-        self.limits(seat).attempt.saturating_add(self.shared.timeouts.cleanup_limit())
+    /// How long an attempt that may take so long keeps what a store lends it: there has to be time to tell of its end.
+    pub(crate) fn hold(&self, attempt: Duration) -> Duration {
+        attempt.saturating_add(self.shared.timeouts.cleanup_limit())
+    }
+
+    /// What each of its attempts will cost, as far as anybody asks. Worked out with the first attempt that gets so far,
+    /// whichever candidate's it is. An estimator that panics knows nothing.
+    pub(crate) fn cost(&self) -> Cost {
+        let Some(estimate) = &self.shared.estimator else { return Cost::REQUEST };
+        *self.cost.get_or_init(|| contain(|| estimate(&self.request)).unwrap_or_default())
     }
 
     pub(crate) fn policy(&self) -> &Policy {

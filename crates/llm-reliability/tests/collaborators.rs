@@ -85,8 +85,8 @@ impl Breaker for Store {
         Ok(Admission::closed(1).with_degraded(self.degraded))
     }
 
-    fn settle(&self, key: &str, lease: LeaseId, _: Admission, settlement: Settlement) {
-        self.end(lease);
+    fn settle(&self, key: &str, lease: Option<LeaseId>, _: Admission, settlement: Settlement) {
+        self.end(lease.unwrap());
         self.took.lock().push(settlement.latency);
         self.say(format!("{key}: {:?}", settlement.verdict));
         assert!(!self.panics_when_told, "the store is broken");

@@ -5,14 +5,15 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
 
 use common::{ms, secs};
 use fastrand::Rng;
 use futures::StreamExt;
 use llm_protocol::testing::{ScriptedModel, Step};
 use llm_protocol::{Error, ErrorKind, FinishReason, Request, StreamEvent, Tool};
-use llm_reliability::circuit_breaker::Settings;
+use llm_reliability::circuit_breaker::{InProcessLimiter, Limits, Mode, Rate, Settings};
 use llm_reliability::{
     Call, Candidate, InputError, Policy, Report, ResilientClient, RetryBudget, StreamMode, Timeouts,
 };
@@ -64,7 +65,20 @@ fn candidate(rng: &mut Rng, at: usize) -> Candidate {
     model = if rng.u8(..4) == 0 { model.without_streaming() } else { model };
     model = if rng.bool() { model.with_tools() } else { model };
     let mode = if rng.u8(..4) == 0 { StreamMode::Never } else { StreamMode::Auto };
-    Candidate::from(model).stream(mode).priority(rng.i32(-1..2))
+    let candidate = Candidate::from(model).stream(mode).priority(rng.i32(-1..2));
+    if rng.bool() { candidate.quota_key("shared") } else { candidate }
+}
+
+fn limits(rng: &mut Rng) -> Limits {
+    let rate = |rng: &mut Rng| Rate::per_minute(NonZeroU64::new(rng.u64(1..12)).unwrap());
+    let limits = Limits::default();
+    match rng.u8(..6) {
+        0 => limits.requests(rate(rng)),
+        1 => limits.input_tokens(rate(rng)),
+        2 => limits.output_tokens(rate(rng)),
+        3 => limits.in_flight(NonZeroU32::MIN),
+        _ => limits,
+    }
 }
 
 fn policy(rng: &mut Rng) -> Policy {
@@ -77,7 +91,7 @@ fn policy(rng: &mut Rng) -> Policy {
 }
 
 fn call(rng: &mut Rng) -> Call {
-    let request = Request::from("hi");
+    let request = Request::from("hi").max_tokens(rng.u32(1..15));
     let tool = Tool::new("now", serde_json::json!({"type": "object"}));
     let call = Call::new(if rng.u8(..4) == 0 { request.tool(tool) } else { request });
     if rng.u8(..3) == 0 { call.timeouts(Timeouts::new().total(ms(rng.u64(..20_000)))) } else { call }
@@ -113,10 +127,14 @@ async fn every_report_of_a_call_reads_as_it_was_written() {
         let client = ResilientClient::builder()
             .candidates(candidates)
             .breaker_settings(settings)
+            .limiter(Arc::new(InProcessLimiter::new(limits(&mut rng))))
             .policy(policy(&mut rng))
             .retry_budget(RetryBudget::new(rng.f64(), rng.u32(..3)))
             .build()
             .unwrap();
+        if rng.u8(..8) == 0 {
+            client.set_mode("p:0", Mode::ForcedOpen).unwrap();
+        }
         for _ in 0..3 {
             let report = report(&mut rng, &client).await.unwrap();
             let json = serde_json::to_value(&report).unwrap();

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use llm_simulator::{Behaviour, Ended, Simulator};
+use serde_json::Value;
 
 use crate::harness::{KEY, ask, candidates, command, done, keys, refused, trail};
 use crate::report::TOP;
@@ -104,6 +105,36 @@ async fn no_answer_is_explained() {
 }
 
 #[tokio::test]
+async fn who_is_limited_is_passed_over_and_the_report_says_why_and_until_when() {
+    let simulator = Simulator::start().await.unwrap();
+    simulator.on("down", Behaviour::status(503));
+    simulator.on("well", Behaviour::answer("Hello there"));
+    let team = |model| format!("{}quota_key = 'team'\n", candidates(&simulator, &[("openai", model)]));
+    let last = candidates(&simulator, &[("anthropic", "well")]);
+    let limits = "[limits.team]\nrequests_per_minute = 1\n";
+    let config = format!("{limits}{}{}{last}", team("down"), team("other"));
+    let done = ask(&config, &["--json", "--", "Hi"]).await;
+    let report = done.report();
+    assert_eq!((done.code, &report["response"]["model_key"]), (0, &"anthropic:well".into()), "{}", done.err);
+    let outcomes: Vec<_> = report["attempts"].as_array().unwrap().iter().map(|it| &it["outcome"]).collect();
+    assert_eq!(outcomes, ["failed", "preempted_limited", "success"]);
+    let limited = &report["attempts"][1];
+    assert_eq!((&limited["reason"], &limited["phase"]), (&"request_rate".into(), &Value::Null));
+    let rest = limited["retry_after_ms"].as_f64().unwrap();
+    assert!(rest > 0.0 && rest <= 60_000.0, "{rest}");
+    assert_eq!((simulator.received("down"), simulator.received("other")), (1, 0));
+
+    let config = format!("[limits.team]\ninput_tokens_per_minute = 1\n{}", team("well"));
+    let plain = ask(&config, &["--", "Longer than four bytes"]).await;
+    let expected = "ask: no candidate answered\n  openai:well: preempted_limited: \
+                    costs more than the limit ever holds\n";
+    assert_eq!((plain.code, plain.err.as_str()), (1, expected));
+
+    let rated = format!("[breaker]\nfailure_rate = 50\nwindow_calls = 20\njitter = 10\n{last}");
+    assert_eq!(ask(&rated, &["--", "Hi"]).await.code, 0);
+}
+
+#[tokio::test]
 async fn fan_out_prints_every_answer_under_its_key() {
     let simulator = Simulator::start().await.unwrap();
     simulator.on("a", Behaviour::answer("First"));
@@ -137,6 +168,18 @@ async fn bad_input_is_one_clear_line() {
         &format!("[failover]\nhedge_after = '2s'\n{good}"),
         &hi,
         "`failover.hedge_after` is not built yet",
+    )
+    .await;
+    refused(
+        &format!("[breaker]\nfailure_rate = 50\n{good}"),
+        &hi,
+        "`breaker.failure_rate` is a share of the calls in a window",
+    )
+    .await;
+    refused(
+        &format!("[limits.x]\nin_flight = 1\n{good}"),
+        &hi,
+        "`limits.x` is the quota key of no candidate",
     )
     .await;
     refused(&format!("[store]\nredis = 'x'\n{good}"), &hi, "`store.redis` is not built yet").await;

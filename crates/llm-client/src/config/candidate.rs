@@ -1,5 +1,6 @@
 //! One candidate, as the configuration describes it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ pub struct CandidateSpec {
     pub provider: String,
     /// The model, by the provider's id for it.
     pub model: String,
+    /// Its key on the limiter, in `[limits]`: candidates with the same one share its rates, its calls in flight and its
+    /// retry hints, as the models behind one credential do. A name for the credential, not the credential itself. The
+    /// candidate's own key unless set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_key: Option<String>,
     /// When a failover asks it: those with a lower number first, those with the same in the order in which they are
     /// listed.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -89,6 +95,10 @@ impl CandidateSpec {
     /// Its name: [`id`](Self::id), or `provider:model`.
     pub fn key(&self) -> String {
         self.id.clone().unwrap_or_else(|| format!("{}:{}", self.provider, self.model))
+    }
+
+    pub(crate) fn quota_key(&self) -> Cow<'_, str> {
+        self.quota_key.as_deref().map_or_else(|| self.key().into(), Into::into)
     }
 }
 

@@ -57,6 +57,7 @@ impl CandidateSpec {
             ("id", self.id.as_deref()),
             ("provider", Some(self.provider.as_str())),
             ("model", Some(self.model.as_str())),
+            ("quota_key", self.quota_key.as_deref()),
             ("base_url", self.base_url.as_deref()),
             ("api_version", self.api_version.as_deref()),
         ] {

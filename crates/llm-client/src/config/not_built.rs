@@ -3,10 +3,10 @@
 
 use toml::{Table, Value};
 
-use super::shown;
+use super::shown::quoted;
 
 /// Whatever their value.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 9] = [
     "candidate.access_key_id_env",
     "candidate.region",
     "candidate.secret_access_key_env",
@@ -15,7 +15,6 @@ const SETTINGS: [&str; 10] = [
     "failover.hedge_after",
     "fan_out.cutoff",
     "fan_out.grace",
-    "limits",
     "store",
 ];
 
@@ -70,11 +69,4 @@ fn first_leaf(value: &Value, shown: String) -> String {
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-/// As TOML would have it written, if it can be shown.
-fn quoted(key: &str) -> String {
-    let key = shown(key);
-    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") }
 }

@@ -1,9 +1,7 @@
 //! The sections that hold for all candidates.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use circuit_breaker::Settings;
 use llm_reliability::{Policy, Timeouts};
 use serde::{Deserialize, Serialize};
 
@@ -133,77 +131,4 @@ pub enum QuorumSetting {
 
 impl Words for QuorumSetting {
     const EXPECTED: &'static str = "`\"all\"`";
-}
-
-/// `[breaker]`: when a failing candidate is left alone, and for how long.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct BreakerConfig {
-    /// How many failures in a row open the circuit. 3 unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure_threshold: Option<NonZeroU32>,
-    /// How long it stays open before a call goes out as a probe. 120 s unless set.
-    #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
-    pub cooldown: Option<Duration>,
-    /// How many probes may be out at a time. 1 unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub probes: Option<Probes>,
-}
-
-impl From<&BreakerConfig> for Settings {
-    fn from(config: &BreakerConfig) -> Self {
-        let mut settings = Self::default();
-        if let Some(failures) = config.failure_threshold {
-            settings = settings.failure_threshold(failures);
-        }
-        settings.cooldown = config.cooldown.unwrap_or(settings.cooldown);
-        settings.probes = match config.probes {
-            Some(Probes::AtMost(probes)) => Some(probes),
-            Some(Probes::Unlimited) => None,
-            None => settings.probes,
-        };
-        settings
-    }
-}
-
-/// How many probes may be out at a time: a number, or `"unlimited"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "RawProbes", into = "RawProbes")]
-pub enum Probes {
-    /// At most this many.
-    AtMost(NonZeroU32),
-    /// Every call goes out while the circuit is half-open.
-    Unlimited,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a whole number from 1, or \"unlimited\"")]
-enum RawProbes {
-    AtMost(NonZeroU32),
-    Word(Word),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    Unlimited,
-}
-
-impl From<RawProbes> for Probes {
-    fn from(raw: RawProbes) -> Self {
-        match raw {
-            RawProbes::AtMost(probes) => Self::AtMost(probes),
-            RawProbes::Word(Word::Unlimited) => Self::Unlimited,
-        }
-    }
-}
-
-impl From<Probes> for RawProbes {
-    fn from(probes: Probes) -> Self {
-        match probes {
-            Probes::AtMost(probes) => Self::AtMost(probes),
-            Probes::Unlimited => Self::Word(Word::Unlimited),
-        }
-    }
 }

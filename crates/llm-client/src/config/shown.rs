@@ -63,6 +63,13 @@ pub(crate) fn without_keys(message: &str, table: Option<&Table>) -> String {
     if scrubbed.matches(MASK).count() > message.matches(MASK).count() { scrubbed } else { message }
 }
 
+/// As TOML would have it written, if it can be shown.
+pub(super) fn quoted(key: &str) -> String {
+    let key = shown(key);
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") }
+}
+
 fn collect<'a>(table: &'a Table, hidden: &mut Vec<&'a str>) {
     for (key, value) in table {
         hidden.extend(Some(key.as_str()).filter(|key| !is_harmless(key)));

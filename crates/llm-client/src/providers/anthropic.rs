@@ -51,4 +51,9 @@ impl ProviderFactory for AnthropicProvider {
     fn api_key_env(&self) -> Option<&str> {
         Some("ANTHROPIC_API_KEY")
     }
+
+    /// Anthropic leaves them out of its rates, but for a few old models.
+    fn counts_cache_reads(&self) -> bool {
+        false
+    }
 }

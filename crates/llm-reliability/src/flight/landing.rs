@@ -115,21 +115,22 @@ impl Flight {
 
     fn land(&mut self, outcome: Outcome, told: Told) -> Attempt {
         self.landed = true;
+        let finished = told.finished;
         let attempt = self.attempt(outcome, told);
-        self.settle(&attempt);
+        self.settle(&attempt, finished);
         observer::tell(&*self.run.shared.observer, &attempt);
         attempt
     }
 
     /// Tells breaker and limiter. Nothing here blocks, and what panics stays where it is.
-    fn settle(&mut self, attempt: &Attempt) {
+    fn settle(&mut self, attempt: &Attempt, finished: bool) {
         // First, so that the connection is given up before anyone is told that the attempt is over.
         let events = self.events.take();
         contain(|| drop(events));
         if let Some(permit) = self.permit.take() {
             let mut settlement = Settlement::new(verdict(&attempt.outcome, &self.meter));
             // What never went out says nothing of how fast the model is.
-            settlement.latency = self.dispatched.map(|_| attempt.latency);
+            settlement.latency = self.dispatched.map(|_| self.meter.waited().unwrap_or(attempt.latency));
             contain(|| permit.settle(settlement));
         }
         if self.dispatched.is_some() && self.progress.stage() != Stage::Prepare {
@@ -137,7 +138,8 @@ impl Flight {
         }
         if let Some(slot) = self.slot.take() {
             let sent = self.dispatched.is_some() && self.progress.stage() == Stage::Sent;
-            let actual = actual(attempt.usage.as_ref());
+            let reads = self.seat.candidate.counts_cache_reads;
+            let actual = actual(attempt.usage.as_ref(), slot.cost(), finished, reads);
             contain(|| if sent { slot.settle(&actual) } else { drop(slot) });
         }
         if let Some(pause) = error_of(&attempt.outcome).and_then(pause_after) {
@@ -234,10 +236,24 @@ fn pause_after(error: &Error) -> Option<Duration> {
     }
 }
 
-/// What a call that went out did cost its limiter.
-fn actual(usage: Option<&Usage>) -> limiter::Cost {
-    let mut cost = limiter::Cost::REQUEST;
-    cost.input_tokens = usage.and_then(|usage| usage.input_tokens);
-    cost.output_tokens = usage.and_then(|usage| usage.output_tokens);
+/// What a call that went out did cost its limiter. Of an answer that is not whole only so much is known that it was not
+/// less: what was reserved for it stays.
+fn actual(
+    usage: Option<&Usage>,
+    reserved: &limiter::Cost,
+    finished: bool,
+    cache_reads: bool,
+) -> limiter::Cost {
+    let known = |tokens: Option<u64>, reserved: Option<u64>| {
+        tokens.filter(|tokens| finished || reserved.is_none_or(|reserved| *tokens > reserved))
+    };
+    let input = usage.and_then(|usage| {
+        let read = usage.cache_read_tokens.filter(|_| cache_reads).unwrap_or_default();
+        let written = usage.cache_write_tokens.unwrap_or_default();
+        Some(usage.input_tokens?.saturating_add(read).saturating_add(written))
+    });
+    let mut cost = limiter::Cost::REQUEST.with_requests(reserved.requests);
+    cost.input_tokens = known(input, reserved.input_tokens);
+    cost.output_tokens = known(usage.and_then(|usage| usage.output_tokens), reserved.output_tokens);
     cost
 }

@@ -83,6 +83,11 @@ impl Meter {
         }
     }
 
+    /// How long it may take from dispatch to its end.
+    pub(super) fn longest(&self) -> Duration {
+        self.limits.attempt
+    }
+
     /// The request goes out now.
     pub(super) fn dispatch(&mut self, now: Instant, streamed: bool) {
         self.first_token = streamed.then(|| deadline(now, self.limits.first_token));
@@ -94,6 +99,13 @@ impl Meter {
     pub(super) fn hand_out(&mut self) {
         self.has_reader = true;
         self.paced = true;
+    }
+
+    /// How long the model was waited for, where somebody else decides when that is: what a reader does between two events
+    /// does not make the model slow.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
+        self.paced.then(|| self.waited_in_all.saturating_add(waiting))
     }
 
     /// Whether the model had the whole of its limit to itself when this clock ran out: that nobody waited for it, as

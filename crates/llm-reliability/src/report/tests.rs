@@ -146,8 +146,6 @@ fn every_outcome_survives_the_way_there_and_back() {
     let outcomes = [
         Outcome::PreemptedOpen { retry_after: second, reason: RejectReason::ProbesTaken },
         Outcome::PreemptedOpen { retry_after: Some(Duration::from_secs(9)), reason: RejectReason::Open },
-        Outcome::PreemptedLimited { retry_after: None, reason: LimitReason::NeverFits },
-        Outcome::PreemptedLimited { retry_after: None, reason: LimitReason::Rate },
         Outcome::PreemptedUnsupported(Error::unsupported("tools")),
         Outcome::DeferredBackpressure(error()),
         Outcome::Empty { finish_reason: FinishReason::Length },
@@ -160,11 +158,27 @@ fn every_outcome_survives_the_way_there_and_back() {
         },
         Outcome::Cancelled,
     ];
-    for outcome in outcomes {
+    let rejected = [RejectReason::Open, RejectReason::ForcedOpen, RejectReason::StoreUnavailable]
+        .map(|reason| Outcome::PreemptedOpen { retry_after: None, reason });
+    let limited = [
+        LimitReason::Deferred,
+        LimitReason::Rate,
+        LimitReason::RequestRate,
+        LimitReason::InputTokenRate,
+        LimitReason::OutputTokenRate,
+        LimitReason::InFlight,
+        LimitReason::NeverFits,
+        LimitReason::StoreUnavailable,
+    ]
+    .map(|reason| Outcome::PreemptedLimited { retry_after: second, reason });
+    for outcome in outcomes.into_iter().chain(rejected).chain(limited) {
         let ended = match outcome {
-            Outcome::PreemptedOpen { .. } | Outcome::PreemptedLimited { reason: LimitReason::Rate, .. } => {
-                Ended::Unavailable
+            Outcome::PreemptedLimited { reason: LimitReason::NeverFits, .. } => Ended::Exhausted,
+            Outcome::PreemptedOpen { reason: RejectReason::StoreUnavailable, .. }
+            | Outcome::PreemptedLimited { reason: LimitReason::StoreUnavailable, .. } => {
+                Ended::StoreUnavailable
             }
+            Outcome::PreemptedOpen { .. } | Outcome::PreemptedLimited { .. } => Ended::Unavailable,
             Outcome::Interrupted { .. } | Outcome::Cancelled => Ended::Interrupted,
             _ => Ended::Exhausted,
         };

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use llm_examples::seconds;
-use llm_reliability::{Attempt, Report, Strategy};
+use llm_reliability::{Attempt, Outcome, Report, Strategy};
 
 /// Standard output. Every piece is seen at once, and a failure is kept until the end: after it nothing is written.
 pub(crate) struct Output<W> {
@@ -94,8 +94,10 @@ fn explain_attempt(attempt: &Attempt, err: &mut impl Write) -> io::Result<()> {
     if let Some(phase) = attempt.phase {
         write!(err, " after {} ({})", seconds(attempt.latency), phase.as_str())?;
     }
-    match attempt.error() {
-        Some(error) => writeln!(err, ": {error}"),
-        None => writeln!(err),
+    match &attempt.outcome {
+        Outcome::PreemptedOpen { reason, .. } => write!(err, ": {reason}")?,
+        Outcome::PreemptedLimited { reason, .. } => write!(err, ": {reason}")?,
+        _ => attempt.error().map_or(Ok(()), |error| write!(err, ": {error}"))?,
     }
+    writeln!(err)
 }

@@ -163,7 +163,14 @@ fn reject_reason(name: &str) -> RejectReason {
 }
 
 fn limit_reason(name: &str) -> LimitReason {
-    let known =
-        [LimitReason::Deferred, LimitReason::InFlight, LimitReason::NeverFits, LimitReason::StoreUnavailable];
+    let known = [
+        LimitReason::Deferred,
+        LimitReason::RequestRate,
+        LimitReason::InputTokenRate,
+        LimitReason::OutputTokenRate,
+        LimitReason::InFlight,
+        LimitReason::NeverFits,
+        LimitReason::StoreUnavailable,
+    ];
     known.into_iter().find(|reason| reason.as_str() == name).unwrap_or(LimitReason::Rate)
 }

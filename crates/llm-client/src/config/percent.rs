@@ -1,0 +1,43 @@
+//! Shares as people write them: `50` is one half.
+
+use std::fmt;
+
+use circuit_breaker::Percent;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserializer, Serializer};
+
+#[allow(
+    clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes the field by reference"
+)]
+pub(super) fn serialize<S: Serializer>(value: &Option<Percent>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(share) => serializer.serialize_u8(share.get()),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Only called for a setting that is there: one that is not has its default.
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Percent>, D::Error> {
+    deserializer.deserialize_any(Written).map(Some)
+}
+
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = Percent;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("whole per cent from 1 to 100")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Percent, E> {
+        let share = u8::try_from(number).ok().and_then(Percent::new);
+        share.ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Percent, E> {
+        self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
