@@ -60,7 +60,9 @@ fn the_breaker_knows_nobody_and_is_useful_without_language_models() {
     }
     let bare = tree("circuit-breaker", &["--no-default-features"]);
     assert_without("circuit-breaker", &bare, &["tokio", "parking_lot"]);
-    assert_without("circuit-breaker", &tree("circuit-breaker", &[]), &NETWORK);
+    let tree = tree("circuit-breaker", &[]);
+    assert_without("circuit-breaker", &tree, &NETWORK);
+    assert_without("circuit-breaker", &tree, &["mockall", "futures"]);
 }
 
 #[test]

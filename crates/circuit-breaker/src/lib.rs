@@ -12,6 +12,8 @@ mod quota;
 mod refusal;
 mod rotation;
 mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transition;
 
 pub use async_trait::async_trait;

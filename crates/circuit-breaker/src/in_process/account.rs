@@ -40,7 +40,7 @@ impl Account {
         now: Time,
         expires: Time,
     ) -> Result<Reservation, Limited> {
-        if self.out.get(lease, now).is_some() {
+        if self.out.is_held(lease, now) {
             return Ok(Reservation::new(cost));
         }
         let (at, amounts) = (now.as_nanos(), amounts(&cost));
@@ -68,7 +68,7 @@ impl Account {
                     *mark = gcra.take(rate, *amount, at);
                 }
             }
-            self.out.hold(lease, holding, expires);
+            self.out.hold(lease, holding, now, expires);
         }
         Ok(Reservation::new(cost))
     }
@@ -106,10 +106,13 @@ impl Account {
     fn end(&mut self, lease: LeaseId, actual: [Option<u64>; DIMENSIONS], now: Time) {
         let Some(Holding { reserved, marks }) = self.out.end(lease, now) else { return };
         let rates = self.limits.rates();
-        let each = rates.iter().zip(&mut self.rates).zip(marks).zip(reserved).zip(actual);
-        for ((((rate, gcra), mark), reserved), actual) in each {
-            if let (Some(rate), Some(actual)) = (rate, actual) {
-                gcra.correct(rate, mark, reserved, actual, now.as_nanos());
+        let each = rates.iter().zip(&mut self.rates).zip(marks).zip(reserved).zip(actual).enumerate();
+        for (dimension, ((((rate, gcra), mark), reserved), actual)) in each {
+            let (Some(rate), Some(actual)) = (rate, actual) else { continue };
+            let back = gcra.correct(rate, mark, reserved, actual, now.as_nanos());
+            if back > 0 {
+                let others = self.out.each_mut().filter_map(|holding| holding.marks.get_mut(dimension));
+                others.for_each(|other| other.moves_up(mark, back));
             }
         }
     }

@@ -6,7 +6,9 @@
 //!
 //! Giving back is where it gets delicate. What was taken long ago has come back by itself, and a bucket that was full
 //! since then cannot be given more; moving the time back by the whole amount would let more out than burst and rate
-//! allow. So no more is given back than has not come back yet, where each amount comes back in its turn.
+//! allow. So amounts come back one after the other, as they were taken, each has a mark that says when the last of it
+//! will be back, and no more of it is given back than is out still. What was taken after it then comes back so much
+//! sooner: its mark moves up. No mark is ever too late, so that what goes out in any time stays within burst and rate.
 
 use super::limits::Rate;
 
@@ -15,11 +17,9 @@ use super::limits::Rate;
 pub(super) struct Gcra {
     /// When the bucket is full again.
     full_at: u64,
-    /// All that was ever given back.
-    returned: u64,
 }
 
-/// When the last of an amount has come back, as far as is known when it is taken; later returns move it.
+/// When the last of an amount has come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Mark(u64);
 
@@ -34,7 +34,7 @@ pub(super) enum Full {
 
 impl Gcra {
     /// Whether `amount` fits now. An unknown one does when any does.
-    pub(super) fn check(&self, rate: &Rate, amount: Option<u64>, now: u64) -> Result<(), Full> {
+    pub(super) fn check(self, rate: &Rate, amount: Option<u64>, now: u64) -> Result<(), Full> {
         let (span, tolerance) = (rate.span(amount.unwrap_or(1)), rate.tolerance());
         if span > tolerance {
             return Err(Full::Always);
@@ -48,30 +48,39 @@ impl Gcra {
     /// Takes `amount`, whether it fits or not.
     pub(super) fn take(&mut self, rate: &Rate, amount: u64, now: u64) -> Mark {
         self.full_at = self.full_at.max(now).saturating_add(rate.span(amount));
-        Mark(self.full_at.saturating_add(self.returned))
+        Mark(self.full_at)
     }
 
-    /// What was taken as `reserved` is `actual`, as it turns out.
-    pub(super) fn correct(&mut self, rate: &Rate, mark: Mark, reserved: u64, actual: u64, now: u64) {
+    /// What was taken as `reserved` is `actual`, as it turns out. Returns what was given back, by which all that was taken
+    /// later [moves up](Mark::moves_up).
+    pub(super) fn correct(&mut self, rate: &Rate, mark: Mark, reserved: u64, actual: u64, now: u64) -> u64 {
         if reserved == actual {
-            return;
+            return 0;
         }
         let (reserved, actual) = (rate.span(reserved), rate.span(actual));
         if actual > reserved {
             self.full_at = self.full_at.max(now).saturating_add(actual - reserved);
-            return;
+            return 0;
         }
-        let still_out = mark.0.saturating_sub(self.returned).saturating_sub(now);
-        let back = (reserved - actual).min(still_out);
+        let back = (reserved - actual).min(mark.0.saturating_sub(now));
         self.full_at = self.full_at.saturating_sub(back);
-        self.returned = self.returned.saturating_add(back);
+        back
     }
 
-    pub(super) const fn is_full(&self, now: u64) -> bool {
+    pub(super) const fn is_full(self, now: u64) -> bool {
         self.full_at <= now
     }
 
-    const fn backlog(&self, now: u64) -> u64 {
+    const fn backlog(self, now: u64) -> u64 {
         self.full_at.saturating_sub(now)
+    }
+}
+
+impl Mark {
+    /// Something was given back of what has the mark `of`. Only what was taken after it comes back the sooner.
+    pub(super) const fn moves_up(&mut self, of: Self, by: u64) {
+        if self.0 > of.0 {
+            self.0 = self.0.saturating_sub(by);
+        }
     }
 }

@@ -232,7 +232,7 @@ impl InProcessLimiter {
     ) -> Option<&'a mut Arc<Cell<Account>>> {
         if place.get().is_none() {
             let account = Account::new(self.limits(place.name()));
-            place.insert_with(|| Arc::new(Cell::new(account)), |cell| keep(cell, now));
+            place.insert_with(|| Arc::new(Cell::new(account)), |cell| keep(cell, now), now);
         }
         place.get()
     }
@@ -240,7 +240,7 @@ impl InProcessLimiter {
     fn sweep_if_due(&self, place: &mut Place<'_, Arc<Cell<Account>>>) {
         if place.is_sweep_due() {
             let now = self.clock.now();
-            place.tidy(|cell| keep(cell, now));
+            place.tidy(|cell| keep(cell, now), now);
         }
     }
 

@@ -17,7 +17,7 @@ use tally::{Ended, Tally};
 pub(super) use word::Word;
 
 /// One key's state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Machine {
     mode: Mode,
     phase: Phase,
@@ -33,11 +33,11 @@ pub(super) struct Machine {
     rejected: u64,
     /// The epoch of the last transition. An admission from before it carries a smaller one.
     since: u64,
-    /// Nothing happened that it would have to be remembered for. It calls for no visit of its key.
+    /// Nothing happened that would be looked up: neither an admission nor, where only failures count, a success.
     calm: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Phase {
     Closed(Tally),
     Open {
@@ -119,13 +119,13 @@ impl Machine {
             return (Ok(Admission::closed(at.epoch.max(self.since))), moved);
         };
         if let Some(limit) = rules.probes
-            && probes.get(ask.lease, at.now).is_none()
+            && !probes.is_held(ask.lease, at.now)
         {
             let limit = u64::from(limit.get()).saturating_sub(results.calls);
             if !probes.has_room(usize::try_from(limit).unwrap_or(usize::MAX), at.now) {
                 return (Err(self.reject(Rejection::new(RejectReason::ProbesTaken))), moved);
             }
-            probes.hold(ask.lease, (), at.now.after(rules.hold(ask.hold)));
+            probes.hold(ask.lease, (), at.now, at.now.after(rules.hold(ask.hold)));
         }
         (Ok(Admission::probe(at.epoch.max(self.since))), moved)
     }
@@ -151,7 +151,7 @@ impl Machine {
         match &mut self.phase {
             Phase::Closed(tally) => {
                 let opens = tally.note(ended, rules, at.now);
-                self.calm &= tally.ignores_success();
+                self.calm &= tally.is_clean();
                 if !opens || self.mode != Mode::Automatic {
                     return None;
                 }
@@ -187,7 +187,7 @@ impl Machine {
 
     /// Nothing of what happened matters any more, though it stays because it is held on to.
     pub(super) fn calm_down(&mut self) {
-        self.calm = matches!(&self.phase, Phase::Closed(tally) if tally.ignores_success());
+        self.calm = matches!(&self.phase, Phase::Closed(tally) if tally.is_clean());
     }
 
     pub(super) const fn since(&self) -> u64 {

@@ -59,7 +59,7 @@ impl Registry {
         if place.is_sweep_due() {
             let now = self.clock.now();
             let silence = self.settings.stale_after().max(DAY);
-            place.tidy(|entry| self.keep(entry, silence, now));
+            place.tidy(|entry| self.keep(entry, silence, now), now);
         }
         place
     }
@@ -70,7 +70,7 @@ impl Registry {
             let silence = self.settings.stale_after();
             let forgotten = self.forgotten.load(Ordering::Acquire);
             let machine = || Arc::new(Cell::new(Machine::new(&self.settings, forgotten, now)));
-            place.insert_with(machine, |entry| self.keep(entry, silence, now));
+            place.insert_with(machine, |entry| self.keep(entry, silence, now), now);
         }
         place.get().cloned()
     }

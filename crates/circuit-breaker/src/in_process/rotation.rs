@@ -4,6 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+use crate::in_process::clock::Time;
 use crate::in_process::shards::Shards;
 use crate::rotation::{Rotation, RotationError};
 
@@ -30,7 +31,7 @@ impl InProcessRotation {
             *turns = turn.wrapping_add(1);
             return turn;
         }
-        if place.insert_with(|| 1, |_| true) { 0 } else { fastrand::u64(..) }
+        if place.insert_with(|| 1, |_| true, Time::ZERO) { 0 } else { fastrand::u64(..) }
     }
 
     /// Starts again from zero under `key`, and forgets it until then.

@@ -1,21 +1,28 @@
 //! A bounded map from keys to values, split over several locks.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use hashbrown::HashTable;
 use parking_lot::{Mutex, MutexGuard};
 
-/// Visits to a shard between two sweeps. With shards of at most about a thousand entries, a visit pays for a handful
-/// of them.
-const SWEEP_EVERY: u32 = 256;
+use crate::in_process::clock::Time;
+
+/// Visits to a shard until it is asked whether it should be swept again.
+const ASK_EVERY: u32 = 256;
+/// From one sweep of a shard to the next, at least. Keys are remembered for minutes, so it makes them no older, and with
+/// a thousand of them a sweep is nothing beside ten seconds of calls.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// From one sweep in search of room to the next. A full map is not searched from end to end for every key.
+const SEARCH_EVERY: Duration = Duration::from_secs(1);
 const MAX_SHARDS: usize = 64;
 const MIN_SHARD_ROOM: usize = 64;
 
 /// A bounded map. It keeps its bound by refusing, never by forgetting: what may be forgotten is its user's to say.
 pub(super) struct Shards<V> {
+    /// Keyed at random, as keys may come from outside.
     hasher: RandomState,
     parts: Box<[Mutex<Shard<V>>]>,
     /// Entries in all shards, so that an empty map is seen without a hash and without a lock.
@@ -25,15 +32,17 @@ pub(super) struct Shards<V> {
     turn: AtomicUsize,
 }
 
+/// A table and not a map, so that the hash which chose the shard finds the entry too.
 struct Shard<V> {
-    map: HashMap<Arc<str>, V>,
+    entries: HashTable<(Arc<str>, V)>,
     visits: u32,
+    swept: Time,
 }
 
 impl<V> Shards<V> {
     pub(super) fn new(max_keys: usize) -> Self {
         let count = (max_keys / MIN_SHARD_ROOM).clamp(1, MAX_SHARDS);
-        let shard = || Mutex::new(Shard { map: HashMap::new(), visits: 0 });
+        let shard = || Mutex::new(Shard { entries: HashTable::new(), visits: 0, swept: Time::ZERO });
         Self {
             hasher: RandomState::new(),
             parts: std::iter::repeat_with(shard).take(count).collect(),
@@ -53,33 +62,45 @@ impl<V> Shards<V> {
 
     /// Locks the place of `key`, whether or not there is an entry.
     pub(super) fn lock<'a>(&'a self, key: &'a str) -> Place<'a, V> {
-        let hash = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default();
+        let hash = self.hash(key);
+        let part = usize::try_from(hash >> 32).unwrap_or_default();
         #[expect(
             clippy::indexing_slicing,
             reason = "the remainder is below the length, which is at least one"
         )]
-        let mut shard = self.parts[hash % self.parts.len()].lock();
+        let mut shard = self.parts[part % self.parts.len()].lock();
         shard.visits = shard.visits.saturating_add(1);
-        Place { shards: self, shard, key }
+        Place { shards: self, shard, key, hash }
     }
 
     /// Looks at every entry, one shard after the other.
     pub(super) fn map<T>(&self, mut look: impl FnMut(&Arc<str>, &V) -> T) -> Vec<T> {
         let mut seen = Vec::with_capacity(self.len());
         for part in &self.parts {
-            seen.extend(part.lock().map.iter().map(|(key, value)| look(key, value)));
+            seen.extend(part.lock().entries.iter().map(|(key, value)| look(key, value)));
         }
         seen
     }
 
-    fn sweep(&self, shard: &mut Shard<V>, mut keep: impl FnMut(&V) -> bool) {
-        let map = &mut shard.map;
-        let before = map.len();
-        map.retain(|_, value| keep(value));
-        self.len.fetch_sub(before - map.len(), Ordering::AcqRel);
-        if map.len() < map.capacity() / 4 {
-            map.shrink_to_fit();
+    fn sweep(&self, shard: &mut Shard<V>, mut keep: impl FnMut(&V) -> bool, now: Time) {
+        shard.swept = now;
+        let entries = &mut shard.entries;
+        let before = entries.len();
+        entries.retain(|(_, value)| keep(value));
+        self.len.fetch_sub(before - entries.len(), Ordering::AcqRel);
+        if entries.len() < entries.capacity() / 4 {
+            entries.shrink_to_fit(|(key, _)| self.hash(key));
         }
+    }
+
+    fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+}
+
+impl<V> Shard<V> {
+    fn was_swept_within(&self, pause: Duration, now: Time) -> bool {
+        self.swept != Time::ZERO && now < self.swept.after(pause)
     }
 }
 
@@ -88,11 +109,12 @@ pub(super) struct Place<'a, V> {
     shards: &'a Shards<V>,
     shard: MutexGuard<'a, Shard<V>>,
     key: &'a str,
+    hash: u64,
 }
 
 impl<V> Place<'_, V> {
     pub(super) fn get(&mut self) -> Option<&mut V> {
-        self.shard.map.get_mut(self.key)
+        self.shard.entries.find_mut(self.hash, |(key, _)| **key == *self.key).map(|(_, value)| value)
     }
 
     pub(super) const fn name(&self) -> &str {
@@ -101,47 +123,55 @@ impl<V> Place<'_, V> {
 
     /// The key, shared with the entry when there is one.
     pub(super) fn key(&self) -> Arc<str> {
-        self.shard.map.get_key_value(self.key).map_or_else(|| self.key.into(), |(key, _)| Arc::clone(key))
+        let entry = self.shard.entries.find(self.hash, |(key, _)| **key == *self.key);
+        entry.map_or_else(|| self.key.into(), |(key, _)| Arc::clone(key))
     }
 
-    /// Adds the entry. When there is no room, sweeps once, and then says that there is none.
-    pub(super) fn insert_with(&mut self, value: impl FnOnce() -> V, keep: impl FnMut(&V) -> bool) -> bool {
-        if self.shard.map.len() >= self.shards.room_per_shard {
-            self.sweep(keep);
-            if self.shard.map.len() >= self.shards.room_per_shard {
-                return false;
-            }
+    /// Adds an entry where there is none. When there is no room, sweeps once, and then says that there is none.
+    pub(super) fn insert_with(
+        &mut self,
+        value: impl FnOnce() -> V,
+        keep: impl FnMut(&V) -> bool,
+        now: Time,
+    ) -> bool {
+        let room = self.shards.room_per_shard;
+        if self.shard.entries.len() >= room && !self.shard.was_swept_within(SEARCH_EVERY, now) {
+            self.shards.sweep(&mut self.shard, keep, now);
         }
-        if self.shard.map.insert(self.key.into(), value()).is_none() {
-            self.shards.len.fetch_add(1, Ordering::AcqRel);
+        if self.shard.entries.len() >= room {
+            return false;
         }
+        let hash = |(key, _): &(Arc<str>, V)| self.shards.hash(key);
+        self.shard.entries.insert_unique(self.hash, (self.key.into(), value()), hash);
+        self.shards.len.fetch_add(1, Ordering::AcqRel);
         true
     }
 
     pub(super) fn remove(&mut self) {
-        if self.shard.map.remove(self.key).is_some() {
+        if let Ok(entry) = self.shard.entries.find_entry(self.hash, |(key, _)| **key == *self.key) {
+            entry.remove();
             self.shards.len.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
     /// Whether it is time to [tidy](Self::tidy). It stays so until somebody does.
     pub(super) fn is_sweep_due(&self) -> bool {
-        self.shard.visits >= SWEEP_EVERY
+        self.shard.visits >= ASK_EVERY
     }
 
-    /// Sweeps this shard, and one other in its turn.
-    pub(super) fn tidy(&mut self, mut keep: impl FnMut(&V) -> bool) {
+    /// Sweeps this shard, and one other in its turn, unless they were swept a short while ago.
+    pub(super) fn tidy(&mut self, mut keep: impl FnMut(&V) -> bool, now: Time) {
         self.shard.visits = 0;
-        self.sweep(&mut keep);
+        if !self.shard.was_swept_within(SWEEP_EVERY, now) {
+            self.shards.sweep(&mut self.shard, &mut keep, now);
+        }
         let parts = &self.shards.parts;
         let turn = self.shards.turn.fetch_add(1, Ordering::Relaxed) % parts.len().max(1);
         // Never waits, as two that hold a shard each could wait for one another: who is busy has the next turn.
-        if let Some(mut other) = parts.get(turn).and_then(Mutex::try_lock) {
-            self.shards.sweep(&mut other, keep);
+        if let Some(mut other) = parts.get(turn).and_then(Mutex::try_lock)
+            && !other.was_swept_within(SWEEP_EVERY, now)
+        {
+            self.shards.sweep(&mut other, keep, now);
         }
-    }
-
-    fn sweep(&mut self, keep: impl FnMut(&V) -> bool) {
-        self.shards.sweep(&mut self.shard, keep);
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::in_process) struct Word {
     pub(in crate::in_process) free: bool,
     /// A success changes nothing, whenever its call was admitted.
     pub(in crate::in_process) mute: bool,
-    /// There is nothing to remember.
+    /// It gives no reason to look its key up.
     pub(in crate::in_process) calm: bool,
     /// That of the last transition.
     pub(in crate::in_process) epoch: u64,

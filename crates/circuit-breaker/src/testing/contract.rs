@@ -1,0 +1,58 @@
+//! The contract suites: what every backend keeps to, yours included.
+//!
+//! Callers rely on more than the signatures of [`Breaker`](crate::Breaker), [`Limiter`](crate::Limiter) and
+//! [`Rotation`](crate::Rotation) say: that a late result changes nothing, that a lease nobody ends does so by itself,
+//! that no more probes are out than were asked for however many ask at once. Implement a harness that makes your
+//! backend as the suite asks for it, and let [`check_breaker`], [`check_limiter`] or [`check_rotation`] find out:
+//!
+//! ```
+//! # #[cfg(feature = "in-process")]
+//! # mod example {
+//! use std::sync::Arc;
+//! use circuit_breaker::testing::contract::{self, BreakerHarness, BreakerPlan};
+//! use circuit_breaker::{Breaker, InProcessBreaker, Settings, async_trait};
+//!
+//! struct MyHarness;
+//!
+//! #[async_trait]
+//! impl BreakerHarness for MyHarness {
+//!     // Your own backend, with nothing in its store.
+//!     async fn breaker(&self, plan: &BreakerPlan) -> Option<Arc<dyn Breaker>> {
+//!         if plan.hold.is_some() {
+//!             return None; // Where a backend cannot do something, the rules that need it are skipped.
+//!         }
+//!         let settings = Settings::default().failure_threshold(plan.failures).cooldown(plan.cooldown);
+//!         Some(Arc::new(InProcessBreaker::new(settings.probes(plan.probes))))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # pub async fn main() {
+//! let summary = contract::check_breaker(&MyHarness).await;
+//! println!("{summary}"); // with every rule that was skipped, and why
+//! assert!(summary.skipped().iter().any(|skip| skip.reason.contains("no second client")));
+//! # } }
+//! # #[cfg(feature = "in-process")]
+//! # example::main();
+//! ```
+//!
+//! # Time
+//!
+//! The suites sleep on Tokio's clock. Backends in this process are tried in no time under paused time
+//! (`#[tokio::test(start_paused = true)]`), as long as they take the time from that clock. Those with sockets need real
+//! time; their harness says how long a cooldown has to be to be told from none, and how far behind the store a client
+//! may be: the [`Pace`]. Where the machine was too slow to tell what a rule asks about, the rule is tried again with
+//! longer times.
+
+mod breaker;
+mod limiter;
+mod pace;
+mod rotation;
+mod run;
+mod summary;
+
+pub use breaker::{BreakerHarness, BreakerPlan, check_breaker, examine_breaker};
+pub use limiter::{LimiterHarness, LimiterPlan, RatePlan, check_limiter, examine_limiter};
+pub use pace::Pace;
+pub use rotation::{RotationHarness, check_rotation, examine_rotation};
+pub use summary::{Remark, Summary};
