@@ -7,6 +7,8 @@ mod ask;
 mod check;
 mod drop;
 mod lab;
+#[cfg(feature = "long")]
+pub mod python;
 pub mod raw;
 mod table;
 

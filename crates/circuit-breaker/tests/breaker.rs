@@ -4,14 +4,16 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::{
-    Breaker, Circuit, InProcessBreaker, Preset, RejectReason, Settings, State, Transition, Verdict,
+    Admission, Breaker, Circuit, InProcessBreaker, Mode, Percent, Preset, Rates, RejectReason, Rejection,
+    Settings, Settlement, State, Transition, Verdict, Window,
 };
-use common::{admit, at_once, circuit, fail};
+use common::{Door, admit, at_once, circuit, fail};
 use parking_lot::Mutex;
 use tokio::time::advance;
 
@@ -76,66 +78,6 @@ async fn opens_probes_and_closes_and_tells_of_it() {
         ]
     );
     assert!(events.is_sorted_by_key(|event| event.epoch) && events.iter().all(|event| &*event.key == "key"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dropped_or_neutral_probe_frees_its_slot() {
-    let (circuit, events) = recorded(Settings::default());
-    fail(&circuit, 3);
-    advance(COOLDOWN).await;
-    drop(circuit.admit().await.unwrap());
-    circuit.admit().await.unwrap().settle(Verdict::Neutral);
-    let probe = circuit.admit().await.unwrap();
-    assert_eq!(circuit.admit().await.unwrap_err().reason, RejectReason::ProbesTaken);
-    drop(probe);
-    assert_eq!(circuit.status().await.probes, 0);
-    assert_eq!(events.lock().len(), 2, "opened and half-opened, no more");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_leaked_probe_loses_its_slot_and_its_say() {
-    let (circuit, _) = recorded(Settings::default());
-    fail(&circuit, 3);
-    advance(COOLDOWN).await;
-    std::mem::forget(circuit.admit().await.unwrap());
-    advance(Duration::from_secs(599)).await;
-    assert!(circuit.admit().await.is_err());
-    let slow = {
-        advance(Duration::from_secs(1)).await;
-        circuit.admit().await.unwrap()
-    };
-    advance(HOLD).await;
-    slow.settle(Verdict::Success);
-    assert_eq!(circuit.status().await.state, State::HalfOpen, "an expired holder's verdict is ignored");
-    circuit.admit().await.unwrap().settle(Verdict::Success);
-    assert_eq!(circuit.status().await.state, State::Closed);
-}
-
-#[tokio::test(start_paused = true)]
-async fn late_results_change_nothing() {
-    let (circuit, events) = recorded(Settings::default());
-    let mut late: Vec<_> = (0..8).map(|_| admit(&circuit)).collect();
-    let mut come = |verdict| late.pop().unwrap().settle(verdict);
-    fail(&circuit, 3);
-
-    advance(COOLDOWN / 2).await;
-    come(Verdict::Success);
-    come(Verdict::Failure);
-    assert_eq!(circuit.status().await.retry_after, Some(COOLDOWN / 2), "neither closed nor opened anew");
-
-    advance(COOLDOWN / 2).await;
-    let probe = circuit.admit().await.unwrap();
-    come(Verdict::Success);
-    come(Verdict::Failure);
-    assert_eq!(circuit.status().await.state, State::HalfOpen);
-
-    probe.settle(Verdict::Success);
-    come(Verdict::Failure);
-    fail(&circuit, 2);
-    come(Verdict::Success);
-    come(Verdict::Failure);
-    assert_eq!((circuit.status().await.state, circuit.status().await.failures), (State::Closed, 2));
-    assert_eq!(events.lock().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,4 +217,162 @@ async fn no_hold_is_too_short_for_the_bound_or_too_long_for_the_clock() {
     advance(COOLDOWN).await;
     circuit.admit_for(Duration::MAX).await.unwrap().settle(Verdict::Success);
     assert_eq!(circuit.status().await.state, State::Closed);
+}
+
+fn percent(share: u8) -> Percent {
+    Percent::new(share).unwrap()
+}
+
+fn n(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_takes_over_and_lets_go() {
+    let events = Events::default();
+    let heard = Arc::clone(&events);
+    let breaker = InProcessBreaker::default().on_transition(move |event| heard.lock().push(event.clone()));
+    let breaker = Arc::new(breaker);
+    let door = Door::by_handle(&breaker, "key");
+    door.call(3, Verdict::Failure);
+    let modes = [Mode::ForcedClosed, Mode::ForcedOpen, Mode::ForcedOpen, Mode::Disabled, Mode::Automatic];
+    for mode in modes {
+        breaker.set_mode("key", mode).unwrap();
+        let status = door.status();
+        assert_eq!((status.mode, status.failures, status.retry_after), (mode, 0, None), "{mode}");
+        match door.admit() {
+            Ok(permit) => {
+                assert!(mode != Mode::ForcedOpen && !permit.is_probe(), "{mode}");
+                permit.settle(Verdict::Failure);
+            }
+            Err(rejection) => {
+                assert_eq!(rejection, Rejection::new(RejectReason::ForcedOpen));
+                assert_eq!((mode, status.state), (Mode::ForcedOpen, State::Open));
+            }
+        }
+        let counted = u32::from(matches!(mode, Mode::ForcedClosed | Mode::Automatic));
+        assert_eq!(door.status().failures, counted, "{mode}");
+    }
+    let events = events.lock();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event.from, event.to, event.mode, event.failures, event.cooldown))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (State::Closed, State::Open, Mode::Automatic, 3, Some(COOLDOWN)),
+            (State::Open, State::Closed, Mode::ForcedClosed, 0, None),
+            (State::Closed, State::Open, Mode::ForcedOpen, 0, None),
+            (State::Open, State::Closed, Mode::Disabled, 0, None),
+            (State::Closed, State::Closed, Mode::Automatic, 0, None),
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_tells_all_and_changes_nothing() {
+    let breaker = Arc::new(InProcessBreaker::default());
+    assert_eq!(breaker.snapshot("unheard of"), circuit_breaker::Snapshot::default());
+    let (a, b) = (Door::by_handle(&breaker, "a"), Door::by_key(&breaker, "b"));
+    a.call(3, Verdict::Failure);
+    b.call(2, Verdict::Failure);
+    for _ in 0..5 {
+        assert!(a.admit().is_err());
+    }
+    advance(COOLDOWN).await;
+    a.probe().settle(Verdict::Failure);
+    advance(COOLDOWN / 2).await;
+    let mut all = breaker.snapshots();
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let [(first, open), (second, closed)] = &all[..] else { panic!("{all:?}") };
+    assert_eq!((&**first, &**second), ("a", "b"));
+    assert_eq!((open.rejected, open.openings, open.in_state), (5, 2, COOLDOWN / 2));
+    assert_eq!((open.status.state, open.status.failures, open.epoch), (State::Open, 4, 3));
+    assert_eq!((closed.status.failures, closed.counts.failures, closed.openings), (2, 2, 0));
+    assert_eq!(closed.in_state, COOLDOWN + COOLDOWN / 2, "since it was first heard of");
+    assert_eq!(all, {
+        let mut again = breaker.snapshots();
+        again.sort_by(|(one, _), (other, _)| one.cmp(other));
+        again
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_jitter_is_drawn_anew_for_every_opening() {
+    let settings = Settings::default().failure_threshold(NonZeroU32::MIN).jitter(percent(20));
+    for door in Door::each(&settings) {
+        let mut drawn = HashSet::new();
+        door.call(1, Verdict::Failure);
+        for _ in 0..200 {
+            let cooldown = door.status().retry_after.unwrap();
+            assert!(cooldown > COOLDOWN * 8 / 10 && cooldown <= COOLDOWN, "{cooldown:?}");
+            drawn.insert(cooldown);
+            advance(cooldown).await;
+            door.probe().settle(Verdict::Failure);
+        }
+        assert!(drawn.len() > 150, "{} of 200 differ", drawn.len());
+        assert!(drawn.iter().any(|cooldown| *cooldown < COOLDOWN * 85 / 100), "over all of the range");
+        assert!(drawn.iter().any(|cooldown| *cooldown > COOLDOWN * 95 / 100), "over all of the range");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_long_a_call_takes_is_measured_where_nobody_says_it() {
+    let second = Duration::from_secs(1);
+    let rates = Rates::slow(second, percent(100), Window::Calls(n(100))).minimum_calls(n(100));
+    for door in Door::each(&Settings::default().trip(rates)) {
+        for (passes, said, slow) in [
+            (second, None, true),
+            (second * 9 / 10, None, false),
+            (Duration::ZERO, Some(second), true),
+            (10 * second, Some(Duration::ZERO), false),
+        ] {
+            let before = door.snapshot().counts.slow;
+            let permit = door.admit().unwrap();
+            advance(passes).await;
+            let told = Settlement::new(Verdict::Success);
+            permit.settle(said.map_or(told, |said| told.with_latency(said)));
+            assert_eq!(door.snapshot().counts.slow - before, u64::from(slow), "{passes:?}, {said:?}");
+        }
+        assert_eq!(door.snapshot().counts.calls, 4, "{}", door.way());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_has_read_the_clock_is_believed() {
+    let second = Duration::from_secs(1);
+    let rates = Rates::slow(second, percent(100), Window::Calls(n(100))).minimum_calls(n(100));
+    let breaker = Arc::new(InProcessBreaker::new(Settings::default().trip(rates)));
+    let circuit = breaker.circuit("key");
+    let start = tokio::time::Instant::now().into_std();
+    for (after, slow) in [(second, 1), (second / 2, 1), (2 * second, 2)] {
+        circuit.admit_at(start).unwrap().settle_at(Verdict::Success, start + after);
+        assert_eq!(circuit.snapshot().counts.slow, slow);
+    }
+    let open = Arc::new(InProcessBreaker::default()).circuit("key");
+    for _ in 0..3 {
+        open.admit_at(start).unwrap().settle_at(Verdict::Failure, start);
+    }
+    assert_eq!(open.admit_at(start + COOLDOWN / 4).unwrap_err().retry_after, Some(COOLDOWN * 3 / 4));
+    assert!(open.admit_at(start + COOLDOWN).unwrap().is_probe());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_known_without_a_lease_is_answered_at_once() {
+    let breaker = Arc::new(InProcessBreaker::default());
+    let door = Door::by_key(&breaker, "key");
+    let admitted = |epoch| Some(Ok(Admission::closed(epoch)));
+    assert_eq!(breaker.try_acquire("key"), admitted(0));
+    door.call(3, Verdict::Failure);
+    let open = Rejection::new(RejectReason::Open).with_retry_after(COOLDOWN);
+    assert_eq!(breaker.try_acquire("key"), Some(Err(open)));
+    assert_eq!(breaker.try_acquire("other"), admitted(1));
+    advance(COOLDOWN).await;
+    assert_eq!(breaker.try_acquire("key"), None, "a probe needs a lease");
+    assert_eq!(door.status().state, State::Open, "and asking in vain changes nothing");
+    let probe = door.probe();
+    assert_eq!(breaker.try_acquire("key"), None);
+    probe.settle(Verdict::Success);
+    assert_eq!(breaker.try_acquire("key"), admitted(3));
 }

@@ -220,6 +220,37 @@ fn a_reservation_dropped_at_every_poll_leaves_no_lease() {
     drop_everywhere(|remote| async move { Quota::new(remote, "key").admit(Cost::REQUEST).await });
 }
 
+/// The same for a whole call, whose own future takes a few polls: dropped or panicking at each of them.
+#[test]
+fn a_call_that_ends_at_every_poll_leaves_no_lease() {
+    const WORK: usize = 3;
+    let (mut answered, mut cut) = (0, 0);
+    for (polls, panics) in (0..=DELAY + WORK + 2).flat_map(|polls| [(polls, false), (polls, true)]) {
+        let remote = Remote::new(DELAY, 1, 1);
+        let circuit = Circuit::new(remote.clone(), "key");
+        let done = std::cell::Cell::new(0);
+        let work = std::future::poll_fn(|_| {
+            if panics && done.get() + DELAY + 1 >= polls {
+                std::panic::resume_unwind(Box::new("in the middle of the call"));
+            }
+            done.set(done.get() + 1);
+            if done.get() > WORK { Poll::Ready(Ok::<(), ()>(())) } else { Poll::Pending }
+        });
+        let call = circuit.call(work, Verdict::of);
+        let ended = catch_unwind(AssertUnwindSafe(|| poll_and_drop(call, polls)));
+        remote.serve();
+        assert_eq!(remote.leases(), 0, "after {polls} polls, panics: {panics}");
+        let settled = remote.server.lock().settled;
+        assert_eq!(settled, usize::from(matches!(ended, Ok(true))), "settled where it came to its end");
+        let abandoned = usize::from(polls > 0) - settled;
+        assert_eq!(remote.abandons.load(Ordering::Relaxed), abandoned, "and else given back, once");
+        *(if settled == 1 { &mut answered } else { &mut cut }) += 1;
+
+        assert!(wait(circuit.admit()).is_ok(), "the slot is free again");
+    }
+    assert!(answered > 0 && cut > 0, "both kinds were seen: {answered}, {cut}");
+}
+
 #[test]
 fn any_backend_may_tell_of_transitions() {
     let cooldown = Duration::from_secs(9);

@@ -5,8 +5,8 @@ use llm_simulator::{Simulator, Wire};
 use llm_tests::{http, secs};
 use serde_json::{Value, json};
 
+use crate::SDKS;
 use crate::bytes::{Replay, record};
-use crate::python;
 use crate::said::{Ours, Said, ours};
 
 /// An answer to be read twice.
@@ -56,7 +56,7 @@ pub(crate) async fn read(exhibits: &[Exhibit]) -> Vec<Read> {
         json!({"do": "read", "vendor": vendor, "base_url": url, "stream": exhibit.stream})
     };
     let jobs: Vec<Value> = exhibits.iter().enumerate().map(job).collect();
-    let (told, http) = (python::run(&jobs).await, http(secs(30)));
+    let (told, http) = (SDKS.run(&jobs).await, http(secs(30)));
     let mut read = Vec::new();
     for (number, (exhibit, told)) in exhibits.iter().zip(told).enumerate() {
         let ours = by_us(&http, exhibit, &replay.base_url(number)).await;

@@ -11,7 +11,12 @@ mod bytes;
 mod errors;
 mod judge;
 mod made;
-mod python;
 mod recordings;
 mod said;
 mod talk;
+
+use llm_tests::python::Python;
+
+/// A Python with the SDKs in it.
+static SDKS: Python =
+    Python::new("sdks", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdks"), env!("CARGO_TARGET_TMPDIR"));

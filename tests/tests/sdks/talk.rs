@@ -3,7 +3,7 @@
 use llm_simulator::Simulator;
 use serde_json::json;
 
-use crate::python;
+use crate::SDKS;
 
 #[tokio::test]
 async fn the_sdk_of_openai_talks_with_the_simulator() {
@@ -18,7 +18,7 @@ async fn the_sdk_of_anthropic_talks_with_the_simulator() {
 async fn talk(vendor: &str) {
     let simulator = Simulator::start().await.unwrap();
     let job = json!({"do": "talk", "vendor": vendor, "base_url": simulator.base_url()});
-    let checks = python::run(&[job]).await.remove(0);
+    let checks = SDKS.run(&[job]).await.remove(0);
     let checks = checks.as_array().unwrap();
     assert!(checks.len() > 10, "only {} checks", checks.len());
     let mut failed = Vec::new();

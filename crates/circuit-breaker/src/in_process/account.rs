@@ -18,6 +18,8 @@ pub(super) struct Account {
     rates: [Gcra; DIMENSIONS],
     out: Leases<Holding>,
     deferred_until: Time,
+    /// Two threads may read the clock in one order and come here in the other. Time does not go back.
+    latest: Time,
 }
 
 /// What a call in flight has reserved.
@@ -29,7 +31,13 @@ struct Holding {
 
 impl Account {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, rates: Default::default(), out: Leases::default(), deferred_until: Time::ZERO }
+        Self {
+            limits,
+            rates: Default::default(),
+            out: Leases::default(),
+            deferred_until: Time::ZERO,
+            latest: Time::ZERO,
+        }
     }
 
     /// A call asks for leave, until `expires` at the latest. Every bound has to have room for it, or none is touched.
@@ -40,6 +48,7 @@ impl Account {
         now: Time,
         expires: Time,
     ) -> Result<Reservation, Limited> {
+        let now = self.at(now);
         if self.out.is_held(lease, now) {
             return Ok(Reservation::new(cost));
         }
@@ -58,14 +67,10 @@ impl Account {
         if !self.limits.is_unbounded() {
             let reserved = amounts.map(Option::unwrap_or_default);
             let mut holding = Holding { reserved, ..Holding::default() };
-            for (dimension, rate) in self.limits.rates().iter().enumerate() {
-                if let (Some(rate), Some(gcra), Some(mark), Some(amount)) = (
-                    rate,
-                    self.rates.get_mut(dimension),
-                    holding.marks.get_mut(dimension),
-                    reserved.get(dimension),
-                ) {
-                    *mark = gcra.take(rate, *amount, at);
+            let taken = holding.marks.iter_mut().zip(reserved);
+            for ((rate, gcra), (mark, amount)) in self.limits.rates().iter().zip(&mut self.rates).zip(taken) {
+                if let Some(rate) = rate {
+                    *mark = gcra.take(rate, amount, at);
                 }
             }
             self.out.hold(lease, holding, now, expires);
@@ -104,6 +109,7 @@ impl Account {
     }
 
     fn end(&mut self, lease: LeaseId, actual: [Option<u64>; DIMENSIONS], now: Time) {
+        let now = self.at(now);
         let Some(Holding { reserved, marks }) = self.out.end(lease, now) else { return };
         let rates = self.limits.rates();
         let each = rates.iter().zip(&mut self.rates).zip(marks).zip(reserved).zip(actual).enumerate();
@@ -115,6 +121,11 @@ impl Account {
                 others.for_each(|other| other.moves_up(mark, back));
             }
         }
+    }
+
+    fn at(&mut self, now: Time) -> Time {
+        self.latest = self.latest.max(now);
+        self.latest
     }
 
     pub(super) fn defer(&mut self, until: Time) {
@@ -135,7 +146,12 @@ impl Account {
     pub(super) fn is_idle(&self, now: Time) -> bool {
         self.deferred_until <= now
             && self.out.count(now) == 0
-            && self.rates.iter().all(|rate| rate.is_full(now.as_nanos()))
+            && self
+                .limits
+                .rates()
+                .iter()
+                .zip(&self.rates)
+                .all(|(rate, gcra)| rate.is_none_or(|rate| gcra.is_full(&rate, now.as_nanos())))
     }
 }
 

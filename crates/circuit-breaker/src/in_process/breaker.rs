@@ -148,7 +148,9 @@ impl InProcessBreaker {
         }
         let registry = &self.registry;
         let mut place = registry.machines.lock(key);
-        let Some(entry) = place.get().cloned() else { return Ok(Admission::closed(registry.epoch())) };
+        let Some(entry) = place.get().cloned() else {
+            return Ok(registry.measured(Admission::closed(registry.epoch())));
+        };
         let now = registry.clock.now();
         let acquire = |machine: &mut Machine, at| machine.acquire(ask, &registry.settings, at);
         let (answer, moved) = registry.change(&mut entry.lock(), acquire, now);
@@ -177,7 +179,7 @@ impl InProcessBreaker {
         };
         let moved = registry.settle(&entry, lease, admission, settlement, now);
         drop(entry);
-        registry.forget_if_unknown(&mut place);
+        registry.let_go(&mut place, now);
         self.finish(place, moved);
     }
 

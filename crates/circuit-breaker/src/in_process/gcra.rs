@@ -1,4 +1,4 @@
-//! One rate of one key: the generic cell rate algorithm, settled after the fact. Pure, in nanoseconds.
+//! One rate of one key: the generic cell rate algorithm, settled after the fact. Pure, and exact.
 //!
 //! GCRA (ITU-T I.371, appendix I) keeps one number for a bucket of tokens: the time at which the bucket is full again.
 //! Taking an amount moves that time on by what the amount takes to come back; an amount fits as long as the time stays
@@ -9,24 +9,27 @@
 //! allow. So amounts come back one after the other, as they were taken, each has a mark that says when the last of it
 //! will be back, and no more of it is given back than is out still. What was taken after it then comes back so much
 //! sooner: its mark moves up. No mark is ever too late, so that what goes out in any time stays within burst and rate.
+//!
+//! Times are counted in ticks, of which a nanosecond has as many as the rate has units. So a unit takes a whole number of
+//! them to come back, whatever the rate, and only what a refusal tells is rounded.
 
 use super::limits::Rate;
 
 /// The state of one rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Gcra {
-    /// When the bucket is full again.
-    full_at: u64,
+    /// When the bucket is full again, in ticks.
+    full_at: u128,
 }
 
-/// When the last of an amount has come back.
+/// When the last of an amount has come back, in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Mark(u64);
+pub(super) struct Mark(u128);
 
 /// Why an amount does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// For so long.
+    /// For so many nanoseconds.
     For(u64),
     /// It is more than the burst.
     Always,
@@ -35,52 +38,49 @@ pub(super) enum Full {
 impl Gcra {
     /// Whether `amount` fits now. An unknown one does when any does.
     pub(super) fn check(self, rate: &Rate, amount: Option<u64>, now: u64) -> Result<(), Full> {
-        let (span, tolerance) = (rate.span(amount.unwrap_or(1)), rate.tolerance());
-        if span > tolerance {
+        let amount = amount.unwrap_or(1);
+        if !rate.ever_fits(amount) {
             return Err(Full::Always);
         }
-        match self.backlog(now).saturating_add(span).saturating_sub(tolerance) {
+        // Not the sum of backlog and span, which may be more than there are numbers.
+        let room = rate.tolerance().saturating_sub(rate.span(amount));
+        match self.full_at.saturating_sub(rate.ticks(now)).saturating_sub(room) {
             0 => Ok(()),
-            wait => Err(Full::For(wait)),
+            wait => Err(Full::For(rate.nanos(wait))),
         }
     }
 
     /// Takes `amount`, whether it fits or not.
     pub(super) fn take(&mut self, rate: &Rate, amount: u64, now: u64) -> Mark {
-        self.full_at = self.full_at.max(now).saturating_add(rate.span(amount));
+        self.full_at = self.full_at.max(rate.ticks(now)).saturating_add(rate.span(amount));
         Mark(self.full_at)
     }
 
     /// What was taken as `reserved` is `actual`, as it turns out. Returns what was given back, by which all that was taken
     /// later [moves up](Mark::moves_up).
-    pub(super) fn correct(&mut self, rate: &Rate, mark: Mark, reserved: u64, actual: u64, now: u64) -> u64 {
-        if reserved == actual {
-            return 0;
-        }
-        let (reserved, actual) = (rate.span(reserved), rate.span(actual));
+    pub(super) fn correct(&mut self, rate: &Rate, mark: Mark, reserved: u64, actual: u64, now: u64) -> u128 {
         if actual > reserved {
-            self.full_at = self.full_at.max(now).saturating_add(actual - reserved);
+            self.take(rate, actual - reserved, now);
             return 0;
         }
-        let back = (reserved - actual).min(mark.0.saturating_sub(now));
+        let back = rate.span(reserved - actual).min(mark.0.saturating_sub(rate.ticks(now)));
         self.full_at = self.full_at.saturating_sub(back);
         back
     }
 
-    pub(super) const fn is_full(self, now: u64) -> bool {
-        self.full_at <= now
-    }
-
-    const fn backlog(self, now: u64) -> u64 {
-        self.full_at.saturating_sub(now)
+    pub(super) fn is_full(self, rate: &Rate, now: u64) -> bool {
+        self.full_at <= rate.ticks(now)
     }
 }
 
 impl Mark {
     /// Something was given back of what has the mark `of`. Only what was taken after it comes back the sooner.
-    pub(super) const fn moves_up(&mut self, of: Self, by: u64) {
+    pub(super) const fn moves_up(&mut self, of: Self, by: u128) {
         if self.0 > of.0 {
             self.0 = self.0.saturating_sub(by);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

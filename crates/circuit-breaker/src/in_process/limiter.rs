@@ -288,7 +288,7 @@ impl fmt::Debug for InProcessLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InProcessLimiter")
             .field("limits", &self.limits)
-            .field("exceptions", &self.exceptions)
+            .field("exceptions", &self.exceptions.len())
             .field("tracked_keys", &self.tracked_keys())
             .finish_non_exhaustive()
     }

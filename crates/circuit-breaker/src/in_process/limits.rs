@@ -107,18 +107,27 @@ impl Rate {
         self
     }
 
-    /// In nanoseconds, the time in which `amount` comes back, rounded up.
-    pub(super) fn span(&self, amount: u64) -> u64 {
-        let period = self.period.as_nanos();
-        // Where it fits, as nearly always, the narrow division is several times as fast.
-        if let Some(whole) = u64::try_from(period).ok().and_then(|period| amount.checked_mul(period)) {
-            return whole.div_ceil(self.amount.get());
-        }
-        let whole = u128::from(amount).saturating_mul(period);
-        u64::try_from(whole.div_ceil(u128::from(self.amount.get()))).unwrap_or(u64::MAX)
+    pub(super) const fn ever_fits(&self, amount: u64) -> bool {
+        amount <= self.burst.get()
     }
 
-    pub(super) fn tolerance(&self) -> u64 {
+    /// A time in ticks, of which a nanosecond has as many as the rate has units.
+    pub(super) fn ticks(&self, nanos: u64) -> u128 {
+        u128::from(nanos) * u128::from(self.amount.get())
+    }
+
+    /// A time in nanoseconds, rounded up.
+    pub(super) fn nanos(&self, ticks: u128) -> u64 {
+        u64::try_from(ticks.div_ceil(self.amount.get().into())).unwrap_or(u64::MAX)
+    }
+
+    /// In ticks, the time in which `amount` comes back.
+    pub(super) fn span(&self, amount: u64) -> u128 {
+        u128::from(amount).saturating_mul(self.period.as_nanos())
+    }
+
+    /// In ticks, the time in which the burst comes back.
+    pub(super) fn tolerance(&self) -> u128 {
         self.span(self.burst.get())
     }
 }

@@ -106,10 +106,15 @@ impl Machine {
         rules: &Settings,
         at: Moment,
     ) -> (Result<Admission, Rejection>, Option<Box<Moved>>) {
-        let mut moved = self.give_up_half_open(rules, at);
-        if let Some(answer) = self.try_acquire(at) {
-            return (answer, moved);
+        if let Some(opened) = self.give_up_half_open(rules, at) {
+            let rest = opened.cooldown.unwrap_or_default();
+            let rejection = Rejection::new(RejectReason::Open).with_retry_after(rest);
+            return (Err(self.reject(rejection)), Some(opened));
         }
+        if let Some(answer) = self.try_acquire(at) {
+            return (answer, None);
+        }
+        let mut moved = None;
         self.heard = at.now;
         if matches!(self.phase, Phase::Open { .. }) {
             let phase = Phase::HalfOpen { probes: Leases::default(), results: Counts::default() };
@@ -180,8 +185,7 @@ impl Machine {
             return None;
         }
         let from = self.state();
-        self.mode = mode;
-        self.failures = 0;
+        (self.mode, self.failures, self.heard) = (mode, 0, at.now);
         Some(Box::new(Moved { from, ..self.close(rules, at) }))
     }
 

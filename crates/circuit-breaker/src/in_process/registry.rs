@@ -75,15 +75,13 @@ impl Registry {
         place.get().cloned()
     }
 
-    /// Forgets a key that nobody holds on to, if there is nothing to remember of it.
-    pub(super) fn forget_if_unknown(&self, place: &mut Place<'_>) {
-        let alone = place.get().filter(|entry| Arc::strong_count(entry) == 1);
-        let Some(word) = alone.filter(|entry| self.is_unknown(entry.lock().get())).map(|entry| entry.word())
-        else {
-            return;
-        };
-        self.count(word, Word::CALM);
-        place.remove();
+    /// Forgets a key that is not in use any more, if there is no reason to remember it: a registry that is calm is not
+    /// visited, and would keep it.
+    pub(super) fn let_go(&self, place: &mut Place<'_>, now: Time) {
+        let silence = self.settings.stale_after().max(DAY);
+        if place.get().is_some_and(|entry| !self.keep(entry, silence, now)) {
+            place.remove();
+        }
     }
 
     /// Tells a machine of a call's end.

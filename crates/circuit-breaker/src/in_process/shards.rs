@@ -37,12 +37,21 @@ struct Shard<V> {
     entries: HashTable<(Arc<str>, V)>,
     visits: u32,
     swept: Time,
+    /// A sweep in passing forgets less than a search does, and does not stand for one.
+    searched: Time,
 }
 
 impl<V> Shards<V> {
     pub(super) fn new(max_keys: usize) -> Self {
         let count = (max_keys / MIN_SHARD_ROOM).clamp(1, MAX_SHARDS);
-        let shard = || Mutex::new(Shard { entries: HashTable::new(), visits: 0, swept: Time::ZERO });
+        let shard = || {
+            Mutex::new(Shard {
+                entries: HashTable::new(),
+                visits: 0,
+                swept: Time::ZERO,
+                searched: Time::ZERO,
+            })
+        };
         Self {
             hasher: RandomState::new(),
             parts: std::iter::repeat_with(shard).take(count).collect(),
@@ -98,10 +107,9 @@ impl<V> Shards<V> {
     }
 }
 
-impl<V> Shard<V> {
-    fn was_swept_within(&self, pause: Duration, now: Time) -> bool {
-        self.swept != Time::ZERO && now < self.swept.after(pause)
-    }
+/// Less than a pause ago; what was never done is at zero.
+fn is_within(pause: Duration, done: Time, now: Time) -> bool {
+    done != Time::ZERO && now < done.after(pause)
 }
 
 /// The locked place of one key.
@@ -135,7 +143,8 @@ impl<V> Place<'_, V> {
         now: Time,
     ) -> bool {
         let room = self.shards.room_per_shard;
-        if self.shard.entries.len() >= room && !self.shard.was_swept_within(SEARCH_EVERY, now) {
+        if self.shard.entries.len() >= room && !is_within(SEARCH_EVERY, self.shard.searched, now) {
+            self.shard.searched = now;
             self.shards.sweep(&mut self.shard, keep, now);
         }
         if self.shard.entries.len() >= room {
@@ -162,14 +171,14 @@ impl<V> Place<'_, V> {
     /// Sweeps this shard, and one other in its turn, unless they were swept a short while ago.
     pub(super) fn tidy(&mut self, mut keep: impl FnMut(&V) -> bool, now: Time) {
         self.shard.visits = 0;
-        if !self.shard.was_swept_within(SWEEP_EVERY, now) {
+        if !is_within(SWEEP_EVERY, self.shard.swept, now) {
             self.shards.sweep(&mut self.shard, &mut keep, now);
         }
         let parts = &self.shards.parts;
         let turn = self.shards.turn.fetch_add(1, Ordering::Relaxed) % parts.len().max(1);
         // Never waits, as two that hold a shard each could wait for one another: who is busy has the next turn.
         if let Some(mut other) = parts.get(turn).and_then(Mutex::try_lock)
-            && !other.was_swept_within(SWEEP_EVERY, now)
+            && !is_within(SWEEP_EVERY, other.swept, now)
         {
             self.shards.sweep(&mut other, keep, now);
         }

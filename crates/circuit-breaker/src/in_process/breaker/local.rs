@@ -226,14 +226,11 @@ impl LocalCircuit {
 /// The last one that held on to a key of which there is nothing to remember takes it along.
 impl Drop for LocalCircuit {
     fn drop(&mut self) {
-        let Some(entry) = self.entry.take() else { return };
-        // One is in the map, one is here.
-        if Arc::strong_count(&entry) > 2 {
-            return;
+        // First, so that of two that go at the same time the later one is alone.
+        if self.entry.take().is_some() {
+            let registry = &self.breaker.registry;
+            registry.let_go(&mut registry.visit(&self.key), registry.clock.now());
         }
-        drop(entry);
-        let registry = &self.breaker.registry;
-        registry.forget_if_unknown(&mut registry.visit(&self.key));
     }
 }
 

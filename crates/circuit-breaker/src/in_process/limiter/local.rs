@@ -139,14 +139,11 @@ impl LocalQuota {
 /// The last one that held on to a key of which there is nothing to remember takes it along.
 impl Drop for LocalQuota {
     fn drop(&mut self) {
-        let Some(cell) = self.cell.take() else { return };
-        // One is in the map, one is here.
-        if Arc::strong_count(&cell) > 2 {
-            return;
+        // First, so that of two that go at the same time the later one is alone.
+        if self.cell.take().is_some() {
+            let mut place = self.limiter.accounts.lock(&self.key);
+            self.limiter.remove_if_idle(&mut place);
         }
-        drop(cell);
-        let mut place = self.limiter.accounts.lock(&self.key);
-        self.limiter.remove_if_idle(&mut place);
     }
 }
 

@@ -75,8 +75,8 @@ impl Tally {
     pub(super) fn is_clean(&self) -> bool {
         match self {
             Self::Row(failures) => *failures == 0,
-            Self::Calls(calls) => is_clean(&calls.counts),
-            Self::Time(buckets) => is_clean(&buckets.counts),
+            Self::Calls(calls) => calls.counts.is_clean(),
+            Self::Time(buckets) => buckets.counts.is_clean(),
         }
     }
 
@@ -95,10 +95,6 @@ impl Tally {
     }
 }
 
-const fn is_clean(counts: &Counts) -> bool {
-    counts.failures == 0 && counts.slow == 0
-}
-
 impl Rates {
     /// Whether such results open a circuit, or keep it from closing.
     pub(super) fn opens(&self, counts: &Counts, minimum: u64) -> bool {
@@ -110,6 +106,10 @@ impl Rates {
 }
 
 impl Counts {
+    pub(super) const fn is_clean(&self) -> bool {
+        self.failures == 0 && self.slow == 0
+    }
+
     pub(super) const fn add(&mut self, ended: Ended) {
         self.calls += 1;
         self.failures += ended.failed as u64;
@@ -177,7 +177,7 @@ impl Buckets {
             return;
         }
         let (now, until) = (now.as_nanos(), self.until.as_nanos());
-        let passed = (now - until) / self.tenth + 1;
+        let passed = ((now - until) / self.tenth).saturating_add(1);
         for _ in 0..passed.min(BUCKETS as u64) {
             self.current = (self.current + 1) % BUCKETS;
             if let Some(bucket) = self.tenths.get_mut(self.current) {

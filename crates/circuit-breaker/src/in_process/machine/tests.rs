@@ -1,18 +1,35 @@
 //! The state machine as tables: at which second, what happens, what is answered, where it moves.
 
+mod consecutive;
+mod extremes;
+mod modes;
+mod rates;
+mod reopening;
+
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use super::*;
+use crate::in_process::settings::{Percent, Rates, Window};
 
-/// What happens to the call with this number.
-#[derive(Clone, Copy)]
+/// What happens, to the call with this number where there is one.
+#[derive(Clone, Copy, Debug)]
 enum Do {
     Ask(u128),
     Succeed(u128),
     Fail(u128),
+    /// Succeeds, after so many milliseconds.
+    Last(u128, u64),
     Neutral(u128),
     Abandon(u128),
+    /// A call is admitted, works, and is over.
+    Works,
+    /// A call is admitted, fails, and is over.
+    Breaks,
+    /// A call is admitted, works, took so many milliseconds, and is over.
+    Drags(u64),
+    Set(Mode),
+    Count,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -21,66 +38,130 @@ enum Then {
     Admitted,
     Probe,
     OpenFor(u64),
+    /// The circuit was half-open for too long, and is open for so many seconds.
+    ReopenedFor(u64),
+    ForcedOpen,
     Taken,
     Moves(State),
     ProbeAfterMove,
+    /// Calls, failures, slow ones.
+    Counts(u64, u64, u64),
 }
 
-use Do::{Abandon, Ask, Fail, Neutral, Succeed};
-use Then::{Admitted, Moves, Nothing, OpenFor, Probe, ProbeAfterMove, Taken};
+use Do::{Abandon, Ask, Breaks, Count, Drags, Fail, Last, Neutral, Set, Succeed, Works};
+use Then::{Admitted, Moves, Nothing, OpenFor, Probe, ProbeAfterMove, ReopenedFor, Taken};
 
 const CLOSED: Then = Moves(State::Closed);
 const OPEN: Then = Moves(State::Open);
 
-fn run(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
-    let mut machine = Machine::new(rules, 0, Time::ZERO);
-    let mut epoch = 0;
-    let mut admitted = HashMap::new();
-    for (row, (second, action, expected)) in table.iter().enumerate() {
-        let at = Moment { now: Duration::from_secs(*second).into(), epoch, roll: 0.0 };
-        let mut settle = |call: u128, verdict: Verdict| {
-            machine.settle(Some(LeaseId::from(call)), admitted[&call], verdict.into(), rules, at)
-        };
-        let (then, moved) = match *action {
-            Ask(call) => {
-                let (answer, moved) =
-                    machine.acquire(&crate::lease::Ask::new(LeaseId::from(call)), rules, at);
-                let then = match answer {
-                    Ok(admission) => {
-                        admitted.insert(call, admission.epoch);
-                        match (admission.probe, &moved) {
-                            (false, _) => Admitted,
-                            (true, None) => Probe,
-                            (true, Some(_)) => ProbeAfterMove,
-                        }
-                    }
-                    Err(rejection) if rejection.reason == RejectReason::ProbesTaken => Taken,
-                    Err(rejection) => OpenFor(rejection.retry_after.unwrap().as_secs()),
-                };
-                (then, moved)
-            }
-            Succeed(call) => then_moved(settle(call, Verdict::Success)),
-            Fail(call) => then_moved(settle(call, Verdict::Failure)),
-            Neutral(call) => then_moved(settle(call, Verdict::Neutral)),
-            Abandon(call) => {
-                machine.release(LeaseId::from(call), at.now);
-                (Nothing, None)
-            }
-        };
-        assert_eq!(then, *expected, "{name}, row {row}");
-        if let Some(moved) = moved {
-            assert!(moved.epoch > epoch, "{name}, row {row}: the epoch grows");
-            assert_eq!(moved.cooldown.is_some(), moved.to == State::Open, "{name}, row {row}");
-            epoch = moved.epoch;
+type Row = (u64, Do, Then);
+
+/// A machine, and what its shell knows.
+struct Bench<'a> {
+    machine: Machine,
+    rules: &'a Settings,
+    epoch: u64,
+    roll: f64,
+    admitted: HashMap<u128, u64>,
+    /// For calls without a number.
+    next: u128,
+}
+
+impl<'a> Bench<'a> {
+    fn new(rules: &'a Settings) -> Self {
+        let machine = Machine::new(rules, 0, Time::ZERO);
+        Self { machine, rules, epoch: 0, roll: 0.0, admitted: HashMap::new(), next: 1 << 64 }
+    }
+
+    fn at(&self, now: impl Into<Time>) -> Moment {
+        Moment { now: now.into(), epoch: self.epoch, roll: self.roll }
+    }
+
+    fn run(&mut self, name: &str, table: &[Row]) {
+        for (row, &(second, action, expected)) in table.iter().enumerate() {
+            let then = self.step(Duration::from_secs(second), action);
+            assert_eq!(then, expected, "{name}, row {row}: at {second} s, {action:?}");
         }
+    }
+
+    fn step(&mut self, now: Duration, action: Do) -> Then {
+        match action {
+            Ask(call) => self.ask(call, now),
+            Succeed(call) => self.settle(call, Verdict::Success.into(), now),
+            Fail(call) => self.settle(call, Verdict::Failure.into(), now),
+            Neutral(call) => self.settle(call, Verdict::Neutral.into(), now),
+            Last(call, millis) => self.settle(call, lasted(millis), now),
+            Abandon(call) => {
+                self.machine.release(LeaseId::from(call), now.into());
+                Nothing
+            }
+            Works => self.call(Verdict::Success.into(), now),
+            Breaks => self.call(Verdict::Failure.into(), now),
+            Drags(millis) => self.call(lasted(millis), now),
+            Set(mode) => {
+                let moved = self.machine.set_mode(mode, self.rules, self.at(now));
+                moved.map_or(Nothing, |moved| self.moved(&moved))
+            }
+            Count => {
+                let Counts { calls, failures, slow } = self.machine.snapshot(now.into()).counts;
+                Then::Counts(calls, failures, slow)
+            }
+        }
+    }
+
+    fn ask(&mut self, call: u128, now: Duration) -> Then {
+        let ask = crate::lease::Ask::new(LeaseId::from(call));
+        let (answer, moved) = self.machine.acquire(&ask, self.rules, self.at(now));
+        if let Some(moved) = &moved {
+            self.moved(moved);
+        }
+        match (answer, moved) {
+            (Ok(admission), moved) => {
+                self.admitted.insert(call, admission.epoch);
+                match (admission.probe, moved) {
+                    (false, _) => Admitted,
+                    (true, None) => Probe,
+                    (true, Some(_)) => ProbeAfterMove,
+                }
+            }
+            (Err(Rejection { reason: RejectReason::ProbesTaken, .. }), _) => Taken,
+            (Err(Rejection { reason: RejectReason::ForcedOpen, .. }), _) => Then::ForcedOpen,
+            (Err(rejection), None) => OpenFor(rejection.retry_after.unwrap().as_secs()),
+            (Err(rejection), Some(_)) => ReopenedFor(rejection.retry_after.unwrap().as_secs()),
+        }
+    }
+
+    fn settle(&mut self, call: u128, settlement: Settlement, now: Duration) -> Then {
+        let (lease, epoch) = (LeaseId::from(call), self.admitted[&call]);
+        let moved = self.machine.settle(Some(lease), epoch, settlement, self.rules, self.at(now));
+        moved.map_or(Nothing, |moved| self.moved(&moved))
+    }
+
+    fn call(&mut self, settlement: Settlement, now: Duration) -> Then {
+        self.next += 1;
+        let call = self.next;
+        assert_eq!(self.ask(call, now), Admitted);
+        self.settle(call, settlement, now)
+    }
+
+    fn moved(&mut self, moved: &Moved) -> Then {
+        assert!(moved.epoch > self.epoch, "the epoch grows: {moved:?}");
+        let opened = moved.to == State::Open && moved.mode == Mode::Automatic;
+        assert_eq!(moved.cooldown.is_some(), opened, "{moved:?}");
+        self.epoch = moved.epoch;
+        Moves(moved.to)
     }
 }
 
-fn then_moved(moved: Option<Box<Moved>>) -> (Then, Option<Box<Moved>>) {
-    (moved.as_ref().map_or(Nothing, |moved| Moves(moved.to)), moved)
+fn lasted(millis: u64) -> Settlement {
+    Settlement::new(Verdict::Success).with_latency(Duration::from_millis(millis))
 }
 
-const TRIP: [(u64, Do, Then); 6] = [
+fn run(name: &str, rules: &Settings, table: &[Row]) {
+    Bench::new(rules).run(name, table);
+}
+
+const TRIP: [Row; 6] = [
     (0, Ask(1), Admitted),
     (0, Ask(2), Admitted),
     (0, Ask(3), Admitted),
@@ -89,209 +170,26 @@ const TRIP: [(u64, Do, Then); 6] = [
     (0, Fail(3), OPEN),
 ];
 
-fn run_tripped(name: &str, rules: &Settings, table: &[(u64, Do, Then)]) {
+fn run_tripped(name: &str, rules: &Settings, table: &[Row]) {
     run(name, rules, &[&TRIP, table].concat());
 }
 
-#[test]
-fn one_probe() {
-    let rules = Settings::default();
-    run_tripped(
-        "open until the cooldown ends",
-        &rules,
-        &[(0, Ask(9), OpenFor(120)), (119, Ask(9), OpenFor(1)), (120, Ask(9), ProbeAfterMove)],
-    );
-    run_tripped(
-        "one probe, a success closes",
-        &rules,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Ask(11), Taken),
-            (121, Succeed(10), CLOSED),
-            (121, Ask(12), Admitted),
-        ],
-    );
-    run_tripped(
-        "a failure opens for a whole cooldown",
-        &rules,
-        &[
-            (130, Ask(10), ProbeAfterMove),
-            (140, Fail(10), OPEN),
-            (140, Ask(11), OpenFor(120)),
-            (260, Ask(11), ProbeAfterMove),
-        ],
-    );
-    run_tripped(
-        "neutral and abandoned probes free the slot and decide nothing",
-        &rules,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Neutral(10), Nothing),
-            (120, Ask(11), Probe),
-            (120, Abandon(11), Nothing),
-            (120, Abandon(11), Nothing),
-            (120, Ask(12), Probe),
-            (120, Ask(13), Taken),
-        ],
-    );
-    run_tripped(
-        "the same lease takes one slot",
-        &rules,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Ask(10), Probe),
-            (120, Abandon(10), Nothing),
-            (120, Ask(11), Probe),
-        ],
-    );
-    run_tripped(
-        "a lease ends once",
-        &rules,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Abandon(10), Nothing),
-            (120, Fail(10), Nothing),
-            (120, Succeed(10), Nothing),
-            (120, Ask(11), Probe),
-        ],
-    );
-    run_tripped(
-        "a leaked probe expires, and its verdict with it",
-        &rules,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (719, Ask(11), Taken),
-            (720, Ask(12), Probe),
-            (720, Fail(10), Nothing),
-            (720, Succeed(10), Nothing),
-            (720, Ask(13), Taken),
-            (721, Succeed(12), CLOSED),
-        ],
-    );
-    run_tripped(
-        "an expired verdict is ignored also where nobody took the slot",
-        &rules,
-        &[(120, Ask(10), ProbeAfterMove), (720, Succeed(10), Nothing), (720, Ask(11), Probe)],
-    );
+fn n(count: u32) -> NonZeroU32 {
+    NonZeroU32::new(count).unwrap()
 }
 
-#[test]
-fn late_results() {
-    let rules = Settings::default();
-    let table = [&[(0, Ask(4), Admitted), (0, Ask(5), Admitted)], TRIP.as_slice()].concat();
-    let late = |name, rest: &[(u64, Do, Then)]| run(name, &rules, &[&table, rest].concat());
-    late(
-        "do not close or prolong an open circuit",
-        &[(60, Succeed(4), Nothing), (60, Fail(5), Nothing), (60, Ask(9), OpenFor(60))],
-    );
-    late(
-        "do not decide a half-open one",
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Succeed(4), Nothing),
-            (120, Fail(5), Nothing),
-            (120, Ask(11), Taken),
-        ],
-    );
-    late(
-        "do not count in the next closed state",
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Succeed(10), CLOSED),
-            (120, Ask(11), Admitted),
-            (120, Ask(12), Admitted),
-            (120, Fail(11), Nothing),
-            (120, Fail(12), Nothing),
-            (120, Fail(4), Nothing),
-            (120, Succeed(5), Nothing), // does not reset either
-            (120, Ask(13), Admitted),
-            (120, Fail(13), OPEN),
-        ],
-    );
-    late(
-        "of a probe do not decide the next half-open state",
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (720, Ask(11), Probe),
-            (720, Fail(11), OPEN),
-            (840, Ask(12), ProbeAfterMove),
-            (840, Fail(10), Nothing),
-            (840, Succeed(11), Nothing),
-            (840, Succeed(12), CLOSED),
-        ],
-    );
+fn percent(share: u8) -> Percent {
+    Percent::new(share).unwrap()
 }
 
-#[test]
-fn closed() {
-    let rules = Settings::default();
-    let calls: Vec<_> = (1..=6).map(|call| (0, Ask(call), Admitted)).collect();
-    let after = |name, rest: &[(u64, Do, Then)]| run(name, &rules, &[&calls, rest].concat());
-    after(
-        "a success starts the count again",
-        &[
-            (0, Fail(1), Nothing),
-            (0, Fail(2), Nothing),
-            (0, Succeed(3), Nothing),
-            (0, Fail(4), Nothing),
-            (0, Fail(5), Nothing),
-            (0, Fail(6), OPEN),
-        ],
-    );
-    after(
-        "neutral verdicts and abandoned calls do not",
-        &[
-            (0, Fail(1), Nothing),
-            (0, Neutral(2), Nothing),
-            (0, Fail(3), Nothing),
-            (0, Abandon(4), Nothing),
-            (0, Fail(5), OPEN),
-        ],
-    );
-    let once = rules.clone().failure_threshold(NonZeroU32::MIN).cooldown(Duration::MAX);
-    run(
-        "a cooldown without end",
-        &once,
-        &[(7, Ask(1), Admitted), (7, Fail(1), OPEN), (18_446_744_072, Ask(2), OpenFor(1))],
-    );
+/// Opens at such a share of failures among the last so many calls, of at least so many.
+fn last(share: u8, calls: u32, least: u32) -> Settings {
+    let rates = Rates::failures(percent(share), Window::Calls(n(calls))).minimum_calls(n(least));
+    Settings::default().trip(rates)
 }
 
-#[test]
-fn several_probes_and_no_bound() {
-    let two = Settings::default().probes(NonZeroU32::new(2));
-    run_tripped(
-        "two probes, the first result decides",
-        &two,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Ask(11), Probe),
-            (120, Ask(12), Taken),
-            (121, Succeed(11), CLOSED),
-            (121, Fail(10), Nothing),
-        ],
-    );
-    let keel = Settings::from(super::super::Preset::Keel);
-    run_tripped(
-        "without a bound, a success closes",
-        &keel,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Ask(11), Probe),
-            (120, Ask(12), Probe),
-            (120, Neutral(10), Nothing),
-            (120, Succeed(11), CLOSED),
-            (120, Fail(12), Nothing),
-        ],
-    );
-    run_tripped(
-        "without a bound, a failure opens",
-        &keel,
-        &[
-            (120, Ask(10), ProbeAfterMove),
-            (120, Ask(11), Probe),
-            (130, Fail(11), OPEN),
-            (130, Succeed(10), Nothing),
-            (130, Ask(12), OpenFor(120)),
-        ],
-    );
+/// Opens at such a share of failures within so many seconds, of at least so many calls.
+fn within(share: u8, seconds: u64, least: u32) -> Settings {
+    let window = Window::Time(Duration::from_secs(seconds));
+    Settings::default().trip(Rates::failures(percent(share), window).minimum_calls(n(least)))
 }

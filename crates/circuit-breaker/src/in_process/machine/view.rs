@@ -44,7 +44,10 @@ impl Machine {
 
     /// Closed and without failures, and for so long that no result of an earlier state is on its way any more.
     pub(in crate::in_process) fn is_idle(&self, rules: &Settings, now: Time) -> bool {
-        let clean = matches!(&self.phase, Phase::Closed(tally) if tally.is_clean());
+        let clean = match &self.phase {
+            Phase::Closed(tally) => tally.counts(now).is_clean(),
+            _ => false,
+        };
         self.mode == Mode::Automatic && clean && self.is_quiet_for(rules.max_hold, now)
     }
 

@@ -81,7 +81,7 @@ impl Rates {
 pub enum Window {
     /// The last so many. A key takes two bytes for each, as they come.
     Calls(NonZeroU32),
-    /// Those that ended within this time. It moves on in steps of a tenth of it.
+    /// Those that ended within this time. It moves on in steps of a tenth of it, counted from when the breaker was made.
     Time(Duration),
 }
 
