@@ -23,7 +23,8 @@ use crate::status::Status;
 ///
 /// - A probe's lease ends with the first `settle` or `abandon` that names it, and at the latest by itself: when the
 ///   hold that was asked for has passed, or else the backend's own maximum. So a caller that neither settles nor drops
-///   cannot wedge the circuit. What names the lease afterwards changes nothing.
+///   cannot wedge the circuit. What names the lease afterwards changes nothing. (Without a bound on probes none holds
+///   anything, and only the epoch matters.)
 /// - While half-open, no more leases are held than the configured number of probes.
 /// - A verdict counts only in the state in which its call was admitted: a late result from an earlier
 ///   [epoch](Admission::epoch) changes nothing.

@@ -79,8 +79,9 @@ impl Circuit {
     }
 
     /// Runs `future` under a permit: the permit is acquired before the future is first polled, and settled by what
-    /// `classify` makes of its result ([`Verdict::of`](crate::Verdict::of) is the plainest way). Nothing is measured:
-    /// what took how long is for `classify` to say, with a [`Settlement`].
+    /// `classify` makes of its result ([`Verdict::of`](crate::Verdict::of) is the plainest way). A
+    /// backend that looks at slow calls measures from the admission on, unless `classify` returns a [`Settlement`] with a
+    /// latency of its own.
     ///
     /// # Errors
     ///

@@ -47,7 +47,8 @@ pub trait Limiter: Send + Sync + 'static {
     async fn acquire(&self, key: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited>;
 
     /// Ends a lease whose call went out, and sets what was reserved right by what it did cost: a part of `actual`
-    /// that is unknown stays as reserved. Must not block. Called at most once a lease.
+    /// that is unknown stays as reserved. Where the lease has ended by itself meanwhile, what was too little is charged
+    /// all the same, and nothing is given back. Must not block. Called at most once a lease.
     fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost);
 
     /// Ends a lease whose call never went out: what was reserved is given back. `reservation` is what was handed out

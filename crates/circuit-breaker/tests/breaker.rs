@@ -376,3 +376,32 @@ async fn what_is_known_without_a_lease_is_answered_at_once() {
     probe.settle(Verdict::Success);
     assert_eq!(breaker.try_acquire("key"), admitted(3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_starts_a_key_anew() {
+    let events = Events::default();
+    let heard = Arc::clone(&events);
+    let breaker = InProcessBreaker::default().on_transition(move |event| heard.lock().push(event.clone()));
+    let breaker = Arc::new(breaker);
+    let circuit = Circuit::new(breaker.clone(), "key");
+    let late = admit(&circuit);
+    fail(&circuit, 3);
+    breaker.reset("key");
+    assert_eq!(circuit.status().await, circuit_breaker::Status::default());
+    late.settle(Verdict::Failure);
+    fail(&circuit, 2);
+    assert_eq!(
+        (circuit.status().await.state, circuit.status().await.failures),
+        (State::Closed, 2),
+        "none from before"
+    );
+
+    breaker.set_mode("key", Mode::ForcedOpen).unwrap();
+    breaker.reset("key");
+    assert!(circuit.admit().await.is_err(), "it stays in its mode");
+    breaker.reset("never heard of");
+    assert_eq!(breaker.tracked_keys(), 1);
+    let told: Vec<_> = events.lock().iter().map(|event| (event.from, event.to)).collect();
+    let (closed, open) = (State::Closed, State::Open);
+    assert_eq!(told, [(closed, open), (open, closed), (closed, open), (open, open)]);
+}

@@ -170,12 +170,13 @@ impl Model {
     fn end(&mut self, call: usize, actual: [Option<u64>; 3]) {
         let Call { reserved, expires, ref mut ended } = self.calls[call];
         *ended = true;
-        if self.now >= expires {
-            return;
-        }
+        let late = self.now >= expires;
         for ((bucket, reserved), actual) in self.buckets.iter_mut().zip(reserved).zip(actual) {
             if let (Some(bucket), Some(actual)) = (bucket, actual) {
-                bucket.correct(call, reserved.unwrap_or(0), actual, self.now);
+                let reserved = reserved.unwrap_or(0);
+                // Nothing is given back of what has ended by itself.
+                let actual = if late { actual.max(reserved) } else { actual };
+                bucket.correct(call, reserved, actual, self.now);
             }
         }
     }

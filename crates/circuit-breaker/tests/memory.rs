@@ -169,19 +169,45 @@ async fn a_flood_of_keys_with_windows_stays_within_the_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_is_remembered_while_results_come_and_for_a_hold_after_the_last() {
+async fn a_clean_window_makes_room_when_nothing_came_for_a_cooldown() {
     let breaker = of_room_for(1, half_of(Window::Calls(NonZeroU32::new(100).unwrap())));
     let (old, new) = (Circuit::new(breaker.clone(), "old"), Circuit::new(breaker.clone(), "new"));
     for calls in 1..=5 {
         admit(&old).settle(Verdict::Success);
-        advance(HOLD * 9 / 10).await;
+        advance(COOLDOWN * 9 / 10).await;
         admit(&new).settle(Verdict::Success);
         assert_eq!(breaker.snapshot("old").counts.calls, calls);
         assert_eq!(breaker.snapshot("new").counts.calls, 0, "no room");
     }
-    advance(HOLD / 10).await;
+    advance(COOLDOWN / 10).await;
     admit(&new).settle(Verdict::Success);
     assert_eq!((breaker.snapshot("old").counts.calls, breaker.snapshot("new").counts.calls), (0, 1));
+}
+
+/// Where there is room, the last hundred calls are the last hundred, however long ago they were.
+#[tokio::test(start_paused = true)]
+async fn a_window_of_calls_is_kept_for_a_day() {
+    let breaker = of_room_for(10, half_of(Window::Calls(NonZeroU32::new(100).unwrap())));
+    let (quiet, busy) = (Circuit::new(breaker.clone(), "quiet"), Circuit::new(breaker.clone(), "busy"));
+    (0..95).for_each(|_| admit(&quiet).settle(Verdict::Success));
+    let busily = || (0..1000).for_each(|_| admit(&busy).settle(Verdict::Success));
+    advance(2 * HOLD).await;
+    busily();
+    fail(&quiet, 5);
+    assert_eq!(quiet.status().await.state, State::Closed, "five of a hundred");
+    advance(Duration::from_secs(24 * 3600)).await;
+    busily();
+    fail(&quiet, 3);
+    assert_eq!(quiet.status().await.state, State::Open, "three of three");
+}
+
+/// What one sees of shards from outside: nothing. Each key up to the bound has its place.
+#[tokio::test(start_paused = true)]
+async fn the_bound_is_the_bound() {
+    let breaker = of_room_for(4096, Settings::default());
+    assert!(circuits(&breaker, "key", 4096).iter().all(opens));
+    assert_eq!(breaker.tracked_keys(), 4096);
+    assert_eq!(breaker.set_mode("one more", Mode::ForcedOpen), Err(NoRoom::default()));
 }
 
 /// A window of four thousand million calls for each of sixty thousand keys: five hundred terabytes, were it not that

@@ -98,9 +98,20 @@ impl Account {
         }
     }
 
-    /// The call under `lease` has cost this; what is not known of it stays as reserved.
-    pub(super) fn settle(&mut self, lease: LeaseId, actual: &Cost, now: Time) {
-        self.end(lease, amounts(actual), now);
+    /// The call under `lease`, which reserved this, has cost that; what is not known of it stays as reserved. Where the lease
+    /// has ended by itself, what was too little is charged all the same, and nothing is given back.
+    pub(super) fn settle(&mut self, lease: LeaseId, reserved: &Cost, actual: &Cost, now: Time) {
+        if !self.end(lease, amounts(actual), now) {
+            let at = self.at(now).as_nanos();
+            let each = self.limits.rates().into_iter().zip(&mut self.rates);
+            for ((rate, gcra), (reserved, actual)) in
+                each.zip(amounts(reserved).into_iter().zip(amounts(actual)))
+            {
+                if let (Some(rate), Some(actual)) = (rate, actual) {
+                    gcra.charge(&rate, actual.saturating_sub(reserved.unwrap_or_default()), at);
+                }
+            }
+        }
     }
 
     /// The call under `lease` never went out.
@@ -108,9 +119,10 @@ impl Account {
         self.end(lease, [Some(0); DIMENSIONS], now);
     }
 
-    fn end(&mut self, lease: LeaseId, actual: [Option<u64>; DIMENSIONS], now: Time) {
+    /// Ends a lease that is held still, and says whether it was.
+    fn end(&mut self, lease: LeaseId, actual: [Option<u64>; DIMENSIONS], now: Time) -> bool {
         let now = self.at(now);
-        let Some(Holding { reserved, marks }) = self.out.end(lease, now) else { return };
+        let Some(Holding { reserved, marks }) = self.out.end(lease, now) else { return false };
         let rates = self.limits.rates();
         let each = rates.iter().zip(&mut self.rates).zip(marks).zip(reserved).zip(actual).enumerate();
         for (dimension, ((((rate, gcra), mark), reserved), actual)) in each {
@@ -121,6 +133,12 @@ impl Account {
                 others.for_each(|other| other.moves_up(mark, back));
             }
         }
+        true
+    }
+
+    /// All rates are full again and no hint is followed; calls in flight stay so.
+    pub(super) fn reset(&mut self) {
+        (self.rates, self.deferred_until) = (Default::default(), Time::ZERO);
     }
 
     fn at(&mut self, now: Time) -> Time {

@@ -30,14 +30,14 @@ pub use local::{LocalCircuit, LocalPermit};
 ///
 /// Where failures in a row decide, keys that are closed and without failures cost no memory, and while none is kept
 /// track of, a call that does not fail costs the breaker no lock, no hash and no clock. A key is kept track of from its
-/// first failure until it succeeds. Where [`Rates`](crate::Rates) decide, it is from its first result. One whose
-/// circuit was open is remembered for [`Settings::max_hold`] longer; one of which nothing more is heard, for a day; one
-/// that a [`LocalCircuit`] holds, or a [mode](Self::set_mode), for as long. What has passed is found in passing, by
+/// first failure until it succeeds. Where [`Rates`](crate::Rates) decide, it is from its first result until its window is
+/// empty. One whose circuit was open is remembered for [`Settings::max_hold`] longer; one of which nothing more is heard,
+/// for a day; one that a [`LocalCircuit`] holds, or a [mode](Self::set_mode), for as long. What has passed is found in passing, by
 /// later calls under any key.
 ///
 /// At most [`Settings::max_keys`] keys are kept track of. When there is no room for one more, those that are closed and
-/// clean make room, and those that were silent for their longest cooldown and `max_hold` together. Where there are none,
-/// results under further keys go [untracked](Self::on_untracked).
+/// clean and were silent for a cooldown make room, and those that were silent for their longest cooldown and `max_hold`
+/// together. Where there are none, results under further keys go [untracked](Self::on_untracked).
 ///
 /// Time is tokio's, so a paused clock in a test is followed.
 pub struct InProcessBreaker {
@@ -122,24 +122,37 @@ impl InProcessBreaker {
         Ok(())
     }
 
+    /// Starts a key anew: its circuit is closed, as far as its [mode](Self::set_mode) allows, and calls that were admitted
+    /// before have no say any more. Tells the listener, also where it was closed.
+    pub fn reset(&self, key: &str) {
+        let registry = &self.registry;
+        let mut place = registry.visit(key);
+        let Some(entry) = place.get().cloned() else { return };
+        let reset = |machine: &mut Machine, at| machine.reset(&registry.settings, at);
+        let moved = registry.change(&mut entry.lock(), reset, registry.clock.now());
+        self.finish(place, Some(Box::new(moved)));
+    }
+
     fn try_ask(&self, key: &str) -> Option<Result<Admission, Rejection>> {
         let registry = &self.registry;
         // Read before it is known that no key is in trouble: too old an epoch is ignored, too young a one is not.
         let epoch = registry.epoch();
-        let free = |epoch| Some(Ok(registry.measured(Admission::closed(epoch))));
-        if registry.is_calm() {
-            return free(epoch);
-        }
-        let mut place = registry.visit(key);
-        let epoch = registry.epoch();
-        match place.get() {
-            None => free(epoch),
-            Some(entry) if Word::from(entry.word()).free => free(epoch),
-            Some(entry) => {
-                let at = registry.moment(registry.clock.now());
-                entry.lock().change(|machine| machine.try_acquire(at)).0
+        let free = |epoch| Some(Ok(Admission::closed(epoch)));
+        let answer = if registry.is_calm() {
+            free(epoch)
+        } else {
+            let mut place = registry.visit(key);
+            let epoch = registry.epoch();
+            match place.get().map(|entry| (Word::from(entry.word()), entry)) {
+                None => free(epoch),
+                Some((word, _)) if word.free => free(epoch.max(word.epoch)),
+                Some((_, entry)) => {
+                    let at = registry.moment(registry.clock.now());
+                    entry.lock().change(|machine| machine.try_acquire(at)).0
+                }
             }
-        }
+        };
+        answer.map(|answer| answer.map(|admission| registry.measured(admission)))
     }
 
     fn ask(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection> {

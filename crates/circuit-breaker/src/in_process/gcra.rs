@@ -9,11 +9,15 @@
 //! allow. So amounts come back one after the other, as they were taken, each has a mark that says when the last of it
 //! will be back, and no more of it is given back than is out still. What was taken after it then comes back so much
 //! sooner: its mark moves up. No mark is ever too late, so that what goes out in any time stays within burst and rate.
+//! Time is spent on the oldest amount first, also where that turns out not to have been used, so that somewhat less goes
+//! out than with hindsight.
 //!
 //! Times are counted in ticks, of which a nanosecond has as many as the rate has units. So a unit takes a whole number of
 //! them to come back, whatever the rate, and only what a refusal tells is rounded.
 
 use super::limits::Rate;
+
+const DAY: u64 = 24 * 3600 * 1_000_000_000;
 
 /// The state of one rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,12 +64,19 @@ impl Gcra {
     /// later [moves up](Mark::moves_up).
     pub(super) fn correct(&mut self, rate: &Rate, mark: Mark, reserved: u64, actual: u64, now: u64) -> u128 {
         if actual > reserved {
-            self.take(rate, actual - reserved, now);
+            self.charge(rate, actual - reserved, now);
             return 0;
         }
         let back = rate.span(reserved - actual).min(mark.0.saturating_sub(rate.ticks(now)));
         self.full_at = self.full_at.saturating_sub(back);
         back
+    }
+
+    /// What was not reserved, and is known now. One report keeps nobody away for longer than a day, or than the burst takes
+    /// to come back: what claims more is a mistake.
+    pub(super) fn charge(&mut self, rate: &Rate, amount: u64, now: u64) {
+        let longest = rate.tolerance().max(rate.ticks(DAY));
+        self.full_at = self.full_at.max(rate.ticks(now)).saturating_add(rate.span(amount).min(longest));
     }
 
     pub(super) fn is_full(self, rate: &Rate, now: u64) -> bool {

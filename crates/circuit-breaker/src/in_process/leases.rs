@@ -11,6 +11,8 @@ use crate::lease::LeaseId;
 #[derive(Clone)]
 pub(super) struct Leases<T = ()> {
     held: HashTable<Held<T>>,
+    /// None ends by itself before this.
+    earliest: Time,
 }
 
 #[derive(Clone)]
@@ -22,7 +24,7 @@ struct Held<T> {
 
 impl<T> Default for Leases<T> {
     fn default() -> Self {
-        Self { held: HashTable::new() }
+        Self { held: HashTable::new(), earliest: Time::END }
     }
 }
 
@@ -35,17 +37,25 @@ impl<T> Leases<T> {
     /// Whether one more fits. Those that ended by themselves are forgotten when they are in the way.
     pub(super) fn has_room(&mut self, limit: usize, now: Time) -> bool {
         if self.held.len() >= limit {
-            self.held.retain(|held| now < held.expires);
+            self.forget_expired(now);
         }
         self.held.len() < limit
+    }
+
+    fn forget_expired(&mut self, now: Time) {
+        if self.earliest <= now {
+            self.held.retain(|held| now < held.expires);
+            self.earliest = self.held.iter().map(|held| held.expires).min().unwrap_or(Time::END);
+        }
     }
 
     /// Holds it until it expires. Before it takes more memory, those that ended by themselves are forgotten.
     pub(super) fn hold(&mut self, lease: LeaseId, what: T, now: Time, expires: Time) {
         self.end(lease, now);
         if self.held.len() == self.held.capacity() {
-            self.held.retain(|held| now < held.expires);
+            self.forget_expired(now);
         }
+        self.earliest = self.earliest.min(expires);
         self.held.insert_unique(hash(lease), Held { lease, what, expires }, |held| hash(held.lease));
     }
 

@@ -153,6 +153,15 @@ impl InProcessLimiter {
         LocalQuota::new(Arc::clone(self), key.into())
     }
 
+    /// Starts a key anew: its rates are full, and no hint is followed. Calls in flight stay so, and are settled as ever.
+    pub fn reset(&self, key: &str) {
+        let mut place = self.accounts.lock(key);
+        if let Some(cell) = place.get() {
+            cell.lock().change(Account::reset);
+        }
+        self.remove_if_idle(&mut place);
+    }
+
     fn try_ask(&self, key: &str, cost: &Cost) -> Option<Result<Reservation, Limited>> {
         if !self.limits(key).is_unbounded() {
             return None;
@@ -199,14 +208,13 @@ impl InProcessLimiter {
 
     /// Ends what is held under a key.
     fn end(&self, key: &str, end: impl FnOnce(&mut Account, Time)) {
-        if self.accounts.is_empty() {
-            return;
-        }
         let mut place = self.accounts.lock(key);
         self.sweep_if_due(&mut place);
-        if let Some(cell) = place.get() {
-            let now = self.clock.now();
+        let now = self.clock.now();
+        // Also where it was forgotten: the call may have been out for longer than its hold.
+        if let Some(cell) = self.there(&mut place, now) {
             cell.lock().change(|account| end(account, now));
+            self.remove_if_idle(&mut place);
         }
     }
 
@@ -265,8 +273,8 @@ impl Limiter for InProcessLimiter {
         self.ask(key, ask, cost)
     }
 
-    fn settle(&self, key: &str, lease: LeaseId, _: Reservation, actual: &Cost) {
-        self.end(key, |account, now| account.settle(lease, actual, now));
+    fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost) {
+        self.end(key, |account, now| account.settle(lease, &reservation.cost, actual, now));
     }
 
     fn abandon(&self, key: &str, lease: LeaseId, _: Option<Reservation>) {

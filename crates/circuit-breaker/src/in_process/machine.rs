@@ -33,8 +33,8 @@ pub(super) struct Machine {
     rejected: u64,
     /// The epoch of the last transition. An admission from before it carries a smaller one.
     since: u64,
-    /// Nothing happened that would be looked up: neither an admission nor, where only failures count, a success.
-    calm: bool,
+    /// It changed its state, and results from before may be on their way.
+    moved: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl Machine {
             openings: 0,
             rejected: 0,
             since,
-            calm: true,
+            moved: false,
         }
     }
 
@@ -115,7 +115,7 @@ impl Machine {
             return (answer, None);
         }
         let mut moved = None;
-        self.heard = at.now;
+        self.hear(at.now);
         if matches!(self.phase, Phase::Open { .. }) {
             let phase = Phase::HalfOpen { probes: Leases::default(), results: Counts::default() };
             moved = Some(Box::new(self.enter(phase, None, at)));
@@ -148,7 +148,7 @@ impl Machine {
     ) -> Option<Box<Moved>> {
         let current = epoch >= self.since;
         if current {
-            self.heard = at.now;
+            self.hear(at.now);
         }
         // A lease ends with its verdict, whatever that is; an expired one has ended already.
         let held = lease.is_some_and(|lease| self.release(lease, at.now));
@@ -156,7 +156,6 @@ impl Machine {
         match &mut self.phase {
             Phase::Closed(tally) => {
                 let opens = tally.note(ended, rules, at.now);
-                self.calm &= tally.is_clean();
                 if !opens || self.mode != Mode::Automatic {
                     return None;
                 }
@@ -185,17 +184,28 @@ impl Machine {
             return None;
         }
         let from = self.state();
-        (self.mode, self.failures, self.heard) = (mode, 0, at.now);
+        (self.mode, self.failures) = (mode, 0);
         Some(Box::new(Moved { from, ..self.close(rules, at) }))
     }
 
-    /// Nothing of what happened matters any more, though it stays because it is held on to.
-    pub(super) fn calm_down(&mut self) {
-        self.calm = matches!(&self.phase, Phase::Closed(tally) if tally.is_clean());
+    /// No result from before its last transition is on its way any more.
+    pub(super) const fn calm_down(&mut self) {
+        self.moved = false;
     }
 
     pub(super) const fn since(&self) -> u64 {
         self.since
+    }
+
+    /// Whoever supplies the time may be late with it.
+    fn hear(&mut self, now: Time) {
+        self.heard = self.heard.max(now);
+    }
+
+    /// Starts anew, in its mode; earlier calls have no say any more.
+    pub(super) fn reset(&mut self, rules: &Settings, at: Moment) -> Moved {
+        self.failures = 0;
+        self.close(rules, at)
     }
 
     fn reject(&mut self, rejection: Rejection) -> Rejection {
@@ -232,7 +242,8 @@ impl Machine {
 
     fn enter(&mut self, phase: Phase, cooldown: Option<Duration>, at: Moment) -> Moved {
         let from = self.state();
-        (self.phase, self.entered, self.calm) = (phase, at.now, false);
+        (self.phase, self.entered, self.moved) = (phase, at.now, true);
+        self.hear(at.now);
         self.since = at.epoch.max(self.since).saturating_add(1);
         let (to, mode, failures) = (self.state(), self.mode, self.failures);
         Moved { from, to, mode, failures, cooldown, epoch: self.since }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crate::breaker::{Admission, Settlement};
 use crate::in_process::cell::{Cell, Locked};
@@ -58,8 +57,7 @@ impl Registry {
         let mut place = self.machines.lock(key);
         if place.is_sweep_due() {
             let now = self.clock.now();
-            let silence = self.settings.stale_after().max(DAY);
-            place.tidy(|entry| self.keep(entry, silence, now), now);
+            place.tidy(|entry| self.keep(entry, Why::InPassing, now), now);
         }
         place
     }
@@ -67,10 +65,9 @@ impl Registry {
     /// The machine of a key, a new one if need be; `None` where there is no room for one.
     pub(super) fn there(&self, place: &mut Place<'_>, now: Time) -> Option<Entry> {
         if place.get().is_none() {
-            let silence = self.settings.stale_after();
             let forgotten = self.forgotten.load(Ordering::Acquire);
             let machine = || Arc::new(Cell::new(Machine::new(&self.settings, forgotten, now)));
-            place.insert_with(machine, |entry| self.keep(entry, silence, now), now);
+            place.insert_with(machine, |entry| self.keep(entry, Why::ForRoom, now), now);
         }
         place.get().cloned()
     }
@@ -78,8 +75,7 @@ impl Registry {
     /// Forgets a key that is not in use any more, if there is no reason to remember it: a registry that is calm is not
     /// visited, and would keep it.
     pub(super) fn let_go(&self, place: &mut Place<'_>, now: Time) {
-        let silence = self.settings.stale_after().max(DAY);
-        if place.get().is_some_and(|entry| !self.keep(entry, silence, now)) {
+        if place.get().is_some_and(|entry| !self.keep(entry, Why::InPassing, now)) {
             place.remove();
         }
     }
@@ -140,27 +136,39 @@ impl Registry {
     }
 
     /// Whether there is a reason to keep track of a key. Where it is only that somebody holds on to it, it is calm.
-    fn keep(&self, entry: &Entry, silence: Duration, now: Time) -> bool {
+    fn keep(&self, entry: &Entry, why: Why, now: Time) -> bool {
         let mut machine = entry.lock();
         let current = machine.get();
-        let idle = current.is_idle(&self.settings, now);
+        let unmoved = current.since() <= self.forgotten.load(Ordering::Acquire);
+        let settled = unmoved || current.is_quiet_for(self.settings.max_hold, now);
         if Arc::strong_count(entry) > 1 {
-            if idle {
+            if settled {
                 let ((), before, after) = machine.change(Machine::calm_down);
                 self.count(before, after);
             }
             return true;
         }
-        if !(idle || self.is_unknown(current) || current.is_stale(silence, now)) {
-            return true;
+        let rules = &self.settings;
+        let over = settled && current.is_blank(now)
+            || match why {
+                Why::InPassing => current.is_stale(rules.stale_after().max(DAY), now),
+                Why::ForRoom => {
+                    let resting = unmoved && current.is_quiet_for(rules.cooldown, now);
+                    current.is_clean(now) && (resting || current.is_quiet_for(rules.max_hold, now))
+                        || current.is_stale(rules.stale_after(), now)
+                }
+            };
+        if over {
+            self.forgotten.fetch_max(current.since(), Ordering::AcqRel);
+            self.count(entry.word(), Word::CALM);
         }
-        self.forgotten.fetch_max(current.since(), Ordering::AcqRel);
-        self.count(entry.word(), Word::CALM);
-        false
+        !over
     }
+}
 
-    /// It is as if its key had never been heard of.
-    fn is_unknown(&self, machine: &Machine) -> bool {
-        machine.is_blank() && machine.since() <= self.forgotten.load(Ordering::Acquire)
-    }
+/// Why it is asked whether a key can be forgotten.
+#[derive(Clone, Copy)]
+enum Why {
+    InPassing,
+    ForRoom,
 }

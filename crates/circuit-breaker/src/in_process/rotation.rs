@@ -10,8 +10,8 @@ use crate::rotation::{Rotation, RotationError};
 
 /// A rotation that keeps its counters in this process, for any threads and runtimes, or none.
 ///
-/// At most 65,536 keys have a counter each, unless [set](Self::max_keys); further keys share turns with nobody and
-/// begin at random, so that they still take turns on average.
+/// At most 65,536 keys have a counter each, unless [set](Self::max_keys). Further keys draw each turn at random, so that
+/// they begin with every candidate equally often all the same.
 pub struct InProcessRotation {
     turns: Shards<u64>,
 }

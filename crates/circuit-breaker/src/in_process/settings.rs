@@ -40,16 +40,18 @@ pub struct Settings {
     pub longest_half_open: Option<Duration>,
     /// How long a probe holds its slot, where its caller does not say for how long it asks
     /// ([`Circuit::admit_for`](crate::Circuit::admit_for)). A probe that was neither settled nor dropped by then has
-    /// lost its slot, and its verdict no longer counts; without a bound on probes there are no slots to lose. Choose it longer than the longest such call. No probe's hold is
-    /// shorter than a millisecond, and what a caller asks for is cut to a day, or to this if it is longer.
+    /// lost its slot, and its verdict no longer counts; without a bound on probes there is no slot to lose, and it does.
+    /// Choose it longer than the longest such call. No probe's hold is shorter than a millisecond, and what a caller asks
+    /// for is cut to a day, or to this if it is longer.
     ///
     /// A recovered key is also remembered for this long, to tell late results apart; what ends later than that, for
     /// any key, may be ignored.
     pub max_hold: Duration,
-    /// How many keys are kept track of at most. Only keys in trouble count: one that is closed and clean costs no
-    /// memory. When there is no room, keys that were not heard of for their longest cooldown and
-    /// [`max_hold`](Self::max_hold) together make room, and open ones so long after their cooldown; where there are
-    /// none, further keys are let through untracked. A full map is searched for room once a second at most.
+    /// How many keys are kept track of at most. Where failures in a row decide, only keys in trouble count; where
+    /// [`Rates`] do, all that have results in their window. When there is no room, keys that are closed and clean and were
+    /// not heard of for a cooldown make room, then those that were not for their longest cooldown and
+    /// [`max_hold`](Self::max_hold) together, and open ones so long after their cooldown; where there are none, further
+    /// keys are let through untracked. It is searched for room once a second at most. With zero no circuit opens.
     pub max_keys: usize,
 }
 

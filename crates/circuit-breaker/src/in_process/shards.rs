@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -27,7 +27,9 @@ pub(super) struct Shards<V> {
     parts: Box<[Mutex<Shard<V>>]>,
     /// Entries in all shards, so that an empty map is seen without a hash and without a lock.
     len: AtomicUsize,
-    room_per_shard: usize,
+    max_keys: usize,
+    /// When room was last searched for, in nanoseconds. A sweep in passing forgets less, and does not stand for one.
+    searched: AtomicU64,
     /// Whose turn it is to be swept along with the shard that is visited, so that what nobody visits is swept too.
     turn: AtomicUsize,
 }
@@ -37,26 +39,18 @@ struct Shard<V> {
     entries: HashTable<(Arc<str>, V)>,
     visits: u32,
     swept: Time,
-    /// A sweep in passing forgets less than a search does, and does not stand for one.
-    searched: Time,
 }
 
 impl<V> Shards<V> {
     pub(super) fn new(max_keys: usize) -> Self {
         let count = (max_keys / MIN_SHARD_ROOM).clamp(1, MAX_SHARDS);
-        let shard = || {
-            Mutex::new(Shard {
-                entries: HashTable::new(),
-                visits: 0,
-                swept: Time::ZERO,
-                searched: Time::ZERO,
-            })
-        };
+        let shard = || Mutex::new(Shard { entries: HashTable::new(), visits: 0, swept: Time::ZERO });
         Self {
             hasher: RandomState::new(),
             parts: std::iter::repeat_with(shard).take(count).collect(),
             len: AtomicUsize::new(0),
-            room_per_shard: max_keys / count,
+            max_keys,
+            searched: AtomicU64::new(0),
             turn: AtomicUsize::new(0),
         }
     }
@@ -135,25 +129,40 @@ impl<V> Place<'_, V> {
         entry.map_or_else(|| self.key.into(), |(key, _)| Arc::clone(key))
     }
 
-    /// Adds an entry where there is none. When there is no room, sweeps once, and then says that there is none.
+    /// Adds an entry where there is none. When there is no room, searches for some, and then says that there is none.
     pub(super) fn insert_with(
         &mut self,
         value: impl FnOnce() -> V,
         keep: impl FnMut(&V) -> bool,
         now: Time,
     ) -> bool {
-        let room = self.shards.room_per_shard;
-        if self.shard.entries.len() >= room && !is_within(SEARCH_EVERY, self.shard.searched, now) {
-            self.shard.searched = now;
-            self.shards.sweep(&mut self.shard, keep, now);
+        let Shards { len, max_keys, .. } = self.shards;
+        if len.load(Ordering::Acquire) >= *max_keys {
+            self.search(keep, now);
         }
-        if self.shard.entries.len() >= room {
+        if len.fetch_add(1, Ordering::AcqRel) >= *max_keys {
+            len.fetch_sub(1, Ordering::AcqRel);
             return false;
         }
         let hash = |(key, _): &(Arc<str>, V)| self.shards.hash(key);
         self.shard.entries.insert_unique(self.hash, (self.key.into(), value()), hash);
-        self.shards.len.fetch_add(1, Ordering::AcqRel);
         true
+    }
+
+    /// Sweeps everywhere, unless it was done a short while ago.
+    fn search(&mut self, mut keep: impl FnMut(&V) -> bool, now: Time) {
+        let Shards { parts, searched, .. } = self.shards;
+        let last = searched.load(Ordering::Relaxed);
+        if is_within(SEARCH_EVERY, Time::from_nanos(last), now)
+            || searched.compare_exchange(last, now.as_nanos(), Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        self.shards.sweep(&mut self.shard, &mut keep, now);
+        // This shard among them, which is locked. Who is busy is left out, as for `tidy`.
+        for mut other in parts.iter().filter_map(Mutex::try_lock) {
+            self.shards.sweep(&mut other, &mut keep, now);
+        }
     }
 
     pub(super) fn remove(&mut self) {

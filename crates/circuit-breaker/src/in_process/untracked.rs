@@ -20,7 +20,7 @@ pub struct Untracked {
 }
 
 /// There is no room to keep track of another key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, thiserror::Error)]
 #[error("as many keys are kept track of as there may be")]
 #[non_exhaustive]
 pub struct NoRoom;

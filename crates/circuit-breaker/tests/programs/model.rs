@@ -408,19 +408,11 @@ impl Key {
             return false;
         }
         let counts = self.counts(now);
-        let mut results = self.current().iter().filter_map(|Entry(_, fact)| match fact {
-            Fact::Result { failed, slow } => Some(*failed || *slow),
-            _ => None,
-        });
-        let (clean, nothing) = match self.rules.trip {
-            Trip::Consecutive(_) => (counts.failures == 0, counts.failures == 0),
-            // What a window would forget by now may still be in it.
-            _ if may => (counts.failures == 0 && counts.slow == 0, counts.calls == 0),
-            _ => (!results.clone().any(|bad| bad), results.next().is_none()),
-        };
+        let clean = counts.failures == 0 && counts.slow == 0;
+        let settled = self.is_quiet(self.rules.max_hold, may, now) || may && self.is_old(now);
         let unmoved = self.last_move().is_none();
-        clean && self.is_quiet(self.rules.max_hold, may, now)
-            || nothing && (unmoved || may && self.is_old(now))
+        let resting = self.is_quiet(self.rules.cooldown, may, now);
+        counts.calls == 0 && (unmoved || settled) || full && clean && (unmoved && resting || settled)
     }
 
     /// All that its transitions could be remembered for has passed.

@@ -91,7 +91,8 @@ impl LocalCircuit {
         self.free().map_or_else(|| self.ask(Some(hold), None), Ok)
     }
 
-    /// Like [`admit`](Self::admit), for a caller that has just read the clock: it is not read again.
+    /// Like [`admit`](Self::admit), for a caller that has just read the clock: it is not read again. (Under
+    /// a paused clock, that of `tokio::time::Instant::now().into_std()`.)
     ///
     /// # Errors
     ///

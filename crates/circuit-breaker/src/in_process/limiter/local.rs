@@ -79,7 +79,8 @@ impl LocalQuota {
         self.ask(cost, Some(hold), None)
     }
 
-    /// Like [`admit`](Self::admit), for a caller that has just read the clock: it is not read again.
+    /// Like [`admit`](Self::admit), for a caller that has just read the clock: it is not read again. (Under
+    /// a paused clock, that of `tokio::time::Instant::now().into_std()`.)
     ///
     /// # Errors
     ///
@@ -176,7 +177,8 @@ impl LocalSlot<'_> {
     /// Reports what the call did cost; a part that is unknown stays as reserved.
     pub fn settle(mut self, actual: &Cost) {
         if let Some(lease) = self.lease.take() {
-            self.quota.end(|account, now| account.settle(lease, actual, now));
+            let reserved = self.reservation.cost;
+            self.quota.end(|account, now| account.settle(lease, &reserved, actual, now));
         }
     }
 
@@ -198,7 +200,7 @@ impl Drop for LocalSlot<'_> {
         let dispatched = self.dispatched;
         self.quota.end(|account, now| {
             if dispatched {
-                account.settle(lease, &reserved, now);
+                account.settle(lease, &reserved, &reserved, now);
             } else {
                 account.abandon(lease, now);
             }

@@ -80,15 +80,6 @@ impl Tally {
         }
     }
 
-    /// Nothing at all.
-    pub(super) fn is_blank(&self) -> bool {
-        match self {
-            Self::Row(failures) => *failures == 0,
-            Self::Calls(calls) => calls.counts.calls == 0,
-            Self::Time(buckets) => buckets.counts.calls == 0,
-        }
-    }
-
     /// A success would leave no trace.
     pub(super) const fn ignores_success(&self) -> bool {
         matches!(self, Self::Row(0))
@@ -106,7 +97,7 @@ impl Rates {
 }
 
 impl Counts {
-    pub(super) const fn is_clean(&self) -> bool {
+    pub(in crate::in_process) const fn is_clean(&self) -> bool {
         self.failures == 0 && self.slow == 0
     }
 

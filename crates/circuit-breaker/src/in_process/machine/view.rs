@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{Machine, Phase, saturated};
 use crate::in_process::clock::Time;
-use crate::in_process::settings::Settings;
 use crate::status::{Counts, Mode, Snapshot, Status};
 
 impl Machine {
@@ -38,17 +37,20 @@ impl Machine {
     }
 
     /// Closed, and without anything that counts: it differs from a key never heard of only by the results it ignores.
-    pub(in crate::in_process) fn is_blank(&self) -> bool {
-        self.mode == Mode::Automatic && matches!(&self.phase, Phase::Closed(tally) if tally.is_blank())
+    pub(in crate::in_process) fn is_blank(&self, now: Time) -> bool {
+        self.closed(now).is_some_and(|counts| counts.calls == 0)
     }
 
-    /// Closed and without failures, and for so long that no result of an earlier state is on its way any more.
-    pub(in crate::in_process) fn is_idle(&self, rules: &Settings, now: Time) -> bool {
-        let clean = match &self.phase {
-            Phase::Closed(tally) => tally.counts(now).is_clean(),
-            _ => false,
-        };
-        self.mode == Mode::Automatic && clean && self.is_quiet_for(rules.max_hold, now)
+    /// Closed, and without anything that could open it.
+    pub(in crate::in_process) fn is_clean(&self, now: Time) -> bool {
+        self.closed(now).is_some_and(|counts| counts.is_clean())
+    }
+
+    fn closed(&self, now: Time) -> Option<Counts> {
+        match (&self.phase, self.mode) {
+            (Phase::Closed(tally), Mode::Automatic) => Some(tally.counts(now)),
+            _ => None,
+        }
     }
 
     /// Nothing was heard of it for `silence`, nothing that it admitted as a probe is out, and it keeps nobody away.
@@ -61,7 +63,8 @@ impl Machine {
             }
     }
 
-    fn is_quiet_for(&self, silence: Duration, now: Time) -> bool {
+    /// Nothing was heard of it for so long.
+    pub(in crate::in_process) fn is_quiet_for(&self, silence: Duration, now: Time) -> bool {
         self.heard.after(silence) <= now
     }
 }

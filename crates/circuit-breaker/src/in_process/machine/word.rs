@@ -6,13 +6,13 @@ use crate::status::Mode;
 
 impl Summary for Machine {
     fn word(&self) -> u64 {
-        let free = self.mode != Mode::ForcedOpen && matches!(self.phase, Phase::Closed(_));
-        let mute = match (&self.phase, self.mode) {
-            (Phase::Closed(_), Mode::Disabled) => true,
-            (Phase::Closed(tally), _) => tally.ignores_success(),
-            _ => false,
-        };
-        Word { free, mute, calm: self.calm, epoch: self.since }.packed()
+        let (mut free, mut mute, mut calm) = (false, false, false);
+        if let Phase::Closed(tally) = &self.phase {
+            free = self.mode != Mode::ForcedOpen;
+            mute = self.mode == Mode::Disabled || tally.ignores_success();
+            calm = self.mode == Mode::Automatic && !self.moved && tally.is_clean();
+        }
+        Word { free, mute, calm, epoch: self.since }.packed()
     }
 }
 

@@ -38,7 +38,8 @@ impl<'a> LocalPermit<'a> {
         self.end(settlement.into(), None);
     }
 
-    /// Like [`settle`](Self::settle), for a caller that has just read the clock: it is not read again.
+    /// Like [`settle`](Self::settle), for a caller that has just read the clock: it is not read again. (Under
+    /// a paused clock, that of `tokio::time::Instant::now().into_std()`.)
     #[inline]
     pub fn settle_at(mut self, settlement: impl Into<Settlement>, now: Instant) {
         self.end(settlement.into(), Some(now));

@@ -76,7 +76,7 @@ fn the_end_of_the_clock() {
                 bench.step(now, Set(Mode::Automatic));
                 bench.step(now, Breaks);
                 bench.machine.snapshot(now.into());
-                bench.machine.is_idle(&rules, now.into());
+                bench.machine.is_clean(now.into());
                 bench.machine.is_stale(MAX, now.into());
             }
         }

@@ -114,7 +114,7 @@ fn a_mode_that_ends_is_remembered_for_as_long_as_any_transition() {
     bench.step(Duration::ZERO, Set(Mode::ForcedOpen));
     let later = Duration::from_secs(100_000);
     bench.step(later, Set(Mode::Automatic));
-    assert!(!bench.machine.is_idle(&rules, later.into()));
-    assert!(!bench.machine.is_idle(&rules, (later + rules.max_hold * 9 / 10).into()));
-    assert!(bench.machine.is_idle(&rules, (later + rules.max_hold).into()));
+    assert!(!bench.machine.is_quiet_for(rules.max_hold, later.into()));
+    assert!(!bench.machine.is_quiet_for(rules.max_hold, (later + rules.max_hold * 9 / 10).into()));
+    assert!(bench.machine.is_quiet_for(rules.max_hold, (later + rules.max_hold).into()));
 }
