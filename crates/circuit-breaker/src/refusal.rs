@@ -77,7 +77,8 @@ impl fmt::Display for RejectReason {
 #[error("{reason}{}", Again(*retry_after))]
 #[non_exhaustive]
 pub struct Limited {
-    /// How long from now until the same cost would fit; `None` when that cannot be known, or when it never will.
+    /// How long from now until the same cost would fit, if nobody else takes the room; `None` when that cannot be known,
+    /// or when it never will.
     pub retry_after: Option<Duration>,
     /// Why.
     pub reason: LimitReason,

@@ -96,7 +96,8 @@ impl Rate {
         Self::new(amount, Duration::from_secs(1))
     }
 
-    /// So much in `period`. All of it may go out at once, unless the [burst](Self::burst) is set smaller.
+    /// So much in `period`. All of it may go out at once, unless the [burst](Self::burst) is set smaller. With
+    /// `Duration::MAX` it never comes back; with zero, only what is larger than the burst is refused.
     pub const fn new(amount: NonZeroU64, period: Duration) -> Self {
         Self { amount, period, burst: amount }
     }

@@ -40,7 +40,8 @@ pub use permit::LocalPermit;
 /// }
 /// ```
 ///
-/// Its key is kept track of for as long as it exists. Clones hold on to the same key.
+/// Its key is kept track of for as long as it exists. Clones hold on to the same key. A permit borrows it; where one has
+/// to travel, into another task say, [`Circuit`](crate::Circuit) has permits of their own.
 #[derive(Clone)]
 pub struct LocalCircuit {
     breaker: Arc<InProcessBreaker>,
