@@ -18,10 +18,10 @@ struct Options {
     /// Only rows whose name contains one of these, and what they are compared with.
     filters: Vec<String>,
     /// Run everything briefly: shows that it works, and nothing else.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["rounds", "slice", "instructions"])]
     quick: bool,
     /// Count instructions under Valgrind instead, with one thread.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["rounds", "slice"])]
     instructions: bool,
     /// Print tables as Markdown.
     #[arg(long)]
@@ -60,7 +60,7 @@ fn execute(title: &str, groups: &[Group], options: &Options) -> Result<(), Failu
         let row = rows(groups).find(|row| row.id == id).ok_or("there is no such row")?;
         return instructions::run(row, options.times);
     }
-    let rows = chosen(groups, &options.filters);
+    let rows = chosen(groups, &options.filters)?;
     if options.list {
         for row in rows {
             writeln!(out, "{}", row.id)?;
@@ -101,12 +101,17 @@ fn rows(groups: &[Group]) -> impl Iterator<Item = &Row> {
     groups.iter().flat_map(|group| &group.rows)
 }
 
-/// The rows that a filter names, and those they are compared with.
-fn chosen<'a>(groups: &'a [Group], filters: &[String]) -> Vec<&'a Row> {
+/// The rows that a filter names, and those they are compared with. Each filter has to name some: nothing measured is
+/// no success.
+fn chosen<'a>(groups: &'a [Group], filters: &[String]) -> Result<Vec<&'a Row>, Failure> {
+    if let Some(filter) = filters.iter().find(|filter| !rows(groups).any(|row| row.id.contains(&***filter))) {
+        let ids: Vec<_> = rows(groups).map(|row| row.id).collect();
+        return Err(format!("no row's name contains {filter:?}. There are:\n{}", ids.join("\n")).into());
+    }
     let named = |row: &&Row| filters.is_empty() || filters.iter().any(|filter| row.id.contains(&**filter));
     let wanted = rows(groups).filter(named);
     let wanted: BTreeSet<_> = wanted.flat_map(|row| [Some(row.id), row.floor, row.peer]).flatten().collect();
-    rows(groups).filter(|row| wanted.contains(row.id)).collect()
+    Ok(rows(groups).filter(|row| wanted.contains(row.id)).collect())
 }
 
 #[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
@@ -128,11 +133,15 @@ mod tests {
         }];
         let ids = |filters: &[&str]| {
             let filters: Vec<_> = filters.iter().map(|&filter| filter.to_owned()).collect();
-            chosen(&groups, &filters).iter().map(|row| row.id).collect::<Vec<_>>()
+            let rows = chosen(&groups, &filters).map_err(|error| error.to_string())?;
+            Ok::<_, String>(rows.iter().map(|row| row.id).collect::<Vec<_>>())
         };
-        assert_eq!(ids(&[]), ["floor", "other", "ours", "peer"]);
-        assert_eq!(ids(&["our"]), ["floor", "ours", "peer"]);
-        assert_eq!(ids(&["peer", "oth"]), ["other", "peer"]);
-        assert_eq!(ids(&["none"]), [""; 0]);
+        assert_eq!(ids(&[]).unwrap(), ["floor", "other", "ours", "peer"]);
+        assert_eq!(ids(&["our"]).unwrap(), ["floor", "ours", "peer"]);
+        assert_eq!(ids(&["peer", "oth"]).unwrap(), ["other", "peer"]);
+        assert_eq!(
+            ids(&["our", "none"]).unwrap_err(),
+            "no row's name contains \"none\". There are:\nfloor\nother\nours\npeer"
+        );
     }
 }

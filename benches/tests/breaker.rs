@@ -53,3 +53,20 @@ fn instructions_are_counted() {
         assert!((2.0..2_000.0).contains(&count(row)), "{text}");
     }
 }
+
+#[test]
+fn what_cannot_be_done_is_an_error() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["--quick", "ours/handel"], "no row's name contains \"ours/handel\""),
+        (&["--list", "ours/handel"], "ours/handle"),
+        (&["--quick", "--rounds", "5"], "cannot be used with"),
+        (&["--quick", "--slice", "5"], "cannot be used with"),
+        (&["--instructions", "--rounds", "5"], "cannot be used with"),
+    ];
+    for (arguments, told) in cases {
+        let output = Command::new(env!("CARGO_BIN_EXE_breaker")).args(arguments).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains(told), "{arguments:?}: {text}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}

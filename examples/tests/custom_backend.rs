@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::testing::contract::{BreakerHarness, BreakerPlan, Pace, check_breaker};
-use circuit_breaker::{Breaker, async_trait};
+use circuit_breaker::{Breaker, Circuit, State, Verdict, async_trait};
+use tokio::time::{Instant, sleep};
 
 #[path = "../src/bin/custom_backend/backend.rs"]
 mod backend;
@@ -52,6 +53,46 @@ async fn the_backend_keeps_to_the_contract() {
     let summary = check_breaker(&Harness).await;
     let skipped: Vec<_> = summary.skipped().iter().map(|skip| &*skip.reason).collect();
     assert_eq!(skipped, ["it never answers at once"], "{summary}");
+}
+
+const RULES: Rules =
+    Rules { failures: 3, cooldown: Duration::from_secs(10), probes: 1, hold: Duration::from_secs(1) };
+
+/// A thousand calls a second go well, on as many keys as `keys`, until those of the first key fail.
+#[tokio::test(start_paused = true)]
+async fn a_busy_service_that_fails_is_noticed_at_once() {
+    for keys in [1, 200] {
+        let breaker = TableBreaker::start(Arc::default(), RULES);
+        let circuits: Vec<_> =
+            (0..keys).map(|key| Circuit::new(Arc::clone(&breaker), format!("key {key}"))).collect();
+        for turn in 0..3000 {
+            let circuit = circuits[turn % keys].clone();
+            tokio::spawn(async move { circuit.admit().await.unwrap().settle(Verdict::Success) });
+            sleep(Duration::from_millis(1)).await;
+        }
+        let (began, mut sent) = (Instant::now(), 0);
+        while let Ok(permit) = circuits[0].admit().await {
+            permit.settle(Verdict::Failure);
+            sent += 1;
+            assert!(
+                sent < 10,
+                "among {keys} keys, {sent} failures in {:?} have not opened it",
+                began.elapsed()
+            );
+        }
+    }
+}
+
+/// A worker that panics would count nothing any more.
+#[tokio::test(start_paused = true)]
+async fn a_cooldown_without_end_is_one() {
+    let rules = Rules { failures: 1, cooldown: Duration::MAX, ..RULES };
+    let circuit = Circuit::new(TableBreaker::start(Arc::default(), rules), "key");
+    circuit.admit().await.unwrap().settle(Verdict::Failure);
+    circuit.breaker().flush().await;
+    assert_eq!(circuit.status().await.state, State::Open);
+    sleep(Duration::from_secs(24 * 3600)).await;
+    assert!(circuit.admit().await.is_err());
 }
 
 #[test]

@@ -48,7 +48,8 @@ pub(crate) fn group() -> Group {
             )),
             window(Row::new(
                 "ours/time-window",
-                "LocalCircuit::admit_at and settle_at, half of the calls of 10 s; the clock is read every 256th time",
+                "LocalCircuit::admit_at and settle_at, half of the calls of 10 s; the clock is read every 256th time; the \
+                 peer has a window of calls, not of time",
                 || ours_at(rates(TIME)),
             )),
             clocked(Row::new(
@@ -58,7 +59,8 @@ pub(crate) fn group() -> Group {
             )),
             clocked(Row::new(
                 "ours/time-window-clock",
-                "LocalCircuit::admit and settle, half of the calls of 10 s; it reads the clock itself",
+                "LocalCircuit::admit and settle, half of the calls of 10 s; it reads the clock itself; the peer has a window \
+                 of calls, not of time",
                 || ours(rates(TIME)),
             )),
             Row::new("failsafe/one", "failsafe: call, three failures in a row", failsafe_one),

@@ -69,7 +69,8 @@ fn ours() -> [Row; 9] {
         beside(
             Row::new(
                 "ours/circuit-10k-window",
-                "ours/circuit-10k with half of the calls of 10 s: every success is counted, and the clock read",
+                "ours/circuit-10k with half of the calls of 10 s: every success is counted, and the clock read; the peer \
+                 counts failures in a row",
                 || circuits(&Arc::new(InProcessBreaker::new(rates(Window::Time(Duration::from_secs(10)))))),
             ),
             "failsafe/boxed-10k",

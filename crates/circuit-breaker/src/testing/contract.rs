@@ -31,6 +31,7 @@
 //! let summary = contract::check_breaker(&MyHarness).await;
 //! println!("{summary}"); // with every rule that was skipped, and why
 //! assert!(summary.skipped().iter().any(|skip| skip.reason.contains("no second client")));
+//! // Of a backend that does all that is asked for: `examine_breaker(&MyHarness).await.assert_complete()`.
 //! # } }
 //! # #[cfg(feature = "in-process")]
 //! # example::main();
@@ -42,7 +43,26 @@
 //! (`#[tokio::test(start_paused = true)]`), as long as they take the time from that clock. Those with sockets need real
 //! time; their harness says how long a cooldown has to be to be told from none, and how far behind the store a client
 //! may be: the [`Pace`]. Where the machine was too slow to tell what a rule asks about, the rule is tried again with
-//! longer times.
+//! longer times, and listed as [too slow to tell](Summary::late) where that did not help.
+//!
+//! Rules are tried one at a time, so that a harness may empty the only store it has. [`Pace::at_once`] has several tried
+//! at a time.
+//!
+//! # What they do not look at
+//!
+//! A backend that passes may still be wrong in what the suites leave to its own tests:
+//!
+//! - **Blocking** that takes less than a millisecond, or comes only now and then, and blocking while asked or flushed:
+//!   only what holds up whoever settles, abandons or defers a millisecond and longer *each time* is found.
+//! - **Outages**: a store that is slow, unreachable, or comes back; what is answered without it, and that it says so
+//!   ([degraded](crate::Admission::degraded)); what a full queue leaves out.
+//! - **Verdicts that are sent twice**: a backend that repeats a request to its store has to count it once. The suites
+//!   tell each verdict once, as callers do.
+//! - **Other settings** than a plan names: shares of a window, slow calls and latencies, more than one result of probes,
+//!   jitter, cooldowns that grow or do not end, how long a circuit may be half-open.
+//! - **[Modes](crate::Mode)** set by hand, listeners, and what is read beyond the [`Status`](crate::Status).
+//! - **Room**: how many keys and leases are kept, and what becomes of keys that nobody asks for any more.
+//! - **Clocks** of clients that disagree, and how fast anything is.
 
 mod breaker;
 mod limiter;

@@ -1,5 +1,11 @@
 //! Mocks of the traits. Provided methods keep their defaults, so that a test need not expect them.
+//!
+//! A mocked trait is a private one that says the same, so that the real one can keep quiet where a panic would end the
+//! process: permits and slots tell their backend something when they are dropped, also by the panic of an assertion.
 #![allow(clippy::disallowed_types, reason = "what the macro writes")]
+
+use std::thread::panicking;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mockall::mock;
@@ -10,13 +16,13 @@ use crate::limiter::{Cost, Limiter, Reservation};
 use crate::refusal::{Limited, Rejection};
 use crate::rotation::{Rotation, RotationError};
 use crate::status::Status;
-use std::time::Duration;
 
 mock! {
     /// A breaker that answers what a test tells it to, made with [`mockall`].
     ///
     /// It panics when it is told or asked what was not expected. That includes [`abandon`](Breaker::abandon), which
-    /// dropping a permit calls: expect it where permits are dropped.
+    /// dropping a permit calls: expect it where permits are dropped. What it is told while the test panics already is
+    /// let pass.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -43,7 +49,7 @@ mock! {
     pub Breaker {}
 
     #[async_trait]
-    impl Breaker for Breaker {
+    impl BreakerCalls for Breaker {
         async fn acquire(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection>;
         fn settle(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement);
         fn abandon(&self, key: &str, lease: LeaseId, admission: Option<Admission>);
@@ -51,11 +57,43 @@ mock! {
     }
 }
 
+#[async_trait]
+trait BreakerCalls {
+    async fn acquire(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection>;
+    fn settle(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement);
+    fn abandon(&self, key: &str, lease: LeaseId, admission: Option<Admission>);
+    async fn status(&self, key: &str) -> Status;
+}
+
+#[async_trait]
+impl Breaker for MockBreaker {
+    async fn acquire(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection> {
+        BreakerCalls::acquire(self, key, ask).await
+    }
+
+    fn settle(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement) {
+        if !panicking() {
+            BreakerCalls::settle(self, key, lease, admission, settlement);
+        }
+    }
+
+    fn abandon(&self, key: &str, lease: LeaseId, admission: Option<Admission>) {
+        if !panicking() {
+            BreakerCalls::abandon(self, key, lease, admission);
+        }
+    }
+
+    async fn status(&self, key: &str) -> Status {
+        BreakerCalls::status(self, key).await
+    }
+}
+
 mock! {
     /// A limiter that answers what a test tells it to, made with [`mockall`].
     ///
     /// It panics when it is told or asked what was not expected. That includes [`abandon`](Limiter::abandon), which
-    /// dropping a slot calls whose call did not go out: expect it where slots are dropped.
+    /// dropping a slot calls whose call did not go out: expect it where slots are dropped. What it is told while the
+    /// test panics already is let pass.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -77,11 +115,42 @@ mock! {
     pub Limiter {}
 
     #[async_trait]
-    impl Limiter for Limiter {
+    impl LimiterCalls for Limiter {
         async fn acquire(&self, key: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited>;
         fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost);
         fn abandon(&self, key: &str, lease: LeaseId, reservation: Option<Reservation>);
         fn defer(&self, key: &str, delay: Duration);
+    }
+}
+
+#[async_trait]
+trait LimiterCalls {
+    async fn acquire(&self, key: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited>;
+    fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost);
+    fn abandon(&self, key: &str, lease: LeaseId, reservation: Option<Reservation>);
+    fn defer(&self, key: &str, delay: Duration);
+}
+
+#[async_trait]
+impl Limiter for MockLimiter {
+    async fn acquire(&self, key: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited> {
+        LimiterCalls::acquire(self, key, ask, cost).await
+    }
+
+    fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost) {
+        if !panicking() {
+            LimiterCalls::settle(self, key, lease, reservation, actual);
+        }
+    }
+
+    fn abandon(&self, key: &str, lease: LeaseId, reservation: Option<Reservation>) {
+        if !panicking() {
+            LimiterCalls::abandon(self, key, lease, reservation);
+        }
+    }
+
+    fn defer(&self, key: &str, delay: Duration) {
+        LimiterCalls::defer(self, key, delay);
     }
 }
 

@@ -53,6 +53,10 @@ pub(crate) enum Flaw {
     NamelessStaysHeld,
     IgnoresWhoLeaves,
     NeedsRuntime,
+    SettleNeedsRuntime,
+    SettleBlocks,
+    AbandonBlocks,
+    LongHoldPanics,
     AskingTwiceTakesTwo,
     FreesAnySlot,
     HoldsForEver,
@@ -199,7 +203,8 @@ impl Sketch {
     fn hold(&self, ask: &Ask) -> Duration {
         let own = self.plan.hold.filter(|_| self.flaw != Flaw::IgnoresOwnHold);
         let own = own.unwrap_or(Duration::from_secs(86_400 * 365));
-        ask.hold.filter(|_| self.flaw != Flaw::IgnoresAskedHold).unwrap_or(own)
+        let hold = ask.hold.filter(|_| self.flaw != Flaw::IgnoresAskedHold).unwrap_or(own);
+        if self.flaw == Flaw::LongHoldPanics { hold } else { hold.min(Duration::from_secs(86_400 * 365)) }
     }
 
     /// Ends a lease. Whether it was held still.
@@ -279,6 +284,11 @@ impl Sketch {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the flaw")]
+pub(crate) fn block() {
+    std::thread::sleep(Duration::from_millis(2));
+}
+
 #[async_trait]
 impl Breaker for Sketch {
     fn try_acquire(&self, key: &str) -> Option<Result<Admission, Rejection>> {
@@ -323,12 +333,18 @@ impl Breaker for Sketch {
 
     fn settle(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement) {
         assert!(self.flaw != Flaw::Panics, "the flaw");
+        match self.flaw {
+            Flaw::SettleNeedsRuntime => drop(tokio::spawn(async {})),
+            Flaw::SettleBlocks => block(),
+            _ => {}
+        }
         self.with(key, |key| self.judge(key, lease, admission, settlement.verdict));
     }
 
     fn abandon(&self, key: &str, lease: LeaseId, admission: Option<Admission>) {
         match self.flaw {
             Flaw::NeedsRuntime => drop(tokio::runtime::Handle::current()),
+            Flaw::AbandonBlocks => block(),
             Flaw::DropKeepsSlot => return,
             Flaw::NamelessStaysHeld | Flaw::IgnoresWhoLeaves if admission.is_none() => return,
             Flaw::DropFails => {

@@ -9,6 +9,8 @@ use circuit_breaker::{Ask, Cost, LeaseId, LimitReason, Limited, Limiter, Reserva
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::flawed_breaker::block;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     None,
@@ -40,6 +42,14 @@ pub(crate) enum Flaw {
     NamelessStaysHeld,
     IgnoresWhoLeaves,
     NeedsRuntime,
+    SettleNeedsRuntime,
+    DeferNeedsRuntime,
+    SettleBlocks,
+    AbandonBlocks,
+    DeferBlocks,
+    LongHoldPanics,
+    LongHintPanics,
+    ZeroHintDefers,
     AskingTwiceTakesTwo,
     OneFewerInFlight,
     SettleKeepsPlace,
@@ -247,7 +257,8 @@ impl Sketch {
         match self.flaw {
             Flaw::HoldsForEver => ages,
             Flaw::IgnoresAskedHold | Flaw::IgnoresWhoLeaves => own,
-            _ => ask.hold.unwrap_or(own),
+            Flaw::LongHoldPanics => ask.hold.unwrap_or(own),
+            _ => ask.hold.unwrap_or(own).min(ages),
         }
     }
 
@@ -332,6 +343,11 @@ impl Limiter for Sketch {
     }
 
     fn settle(&self, key: &str, lease: LeaseId, _: Reservation, actual: &Cost) {
+        match self.flaw {
+            Flaw::SettleNeedsRuntime => drop(tokio::spawn(async {})),
+            Flaw::SettleBlocks => block(),
+            _ => {}
+        }
         if self.flaw != Flaw::SettleKeepsPlace {
             self.with(key, |key| self.end(key, lease, amounts(actual)));
         }
@@ -341,6 +357,7 @@ impl Limiter for Sketch {
         let nothing = [Some(0); 3];
         match (self.flaw, reservation) {
             (Flaw::NeedsRuntime, _) => drop(tokio::runtime::Handle::current()),
+            (Flaw::AbandonBlocks, _) => block(),
             (Flaw::NamelessStaysHeld | Flaw::IgnoresWhoLeaves, None) => return,
             (Flaw::AbandonKeeps, _) => return self.with(key, |key| self.end(key, lease, [None; 3])),
             (Flaw::AbandonsAgain, Some(reservation)) => {
@@ -356,6 +373,16 @@ impl Limiter for Sketch {
 
     fn defer(&self, key: &str, delay: Duration) {
         let name = if self.flaw == Flaw::HintsForAllKeys { String::new() } else { self.name(key) };
+        let delay = match self.flaw {
+            Flaw::LongHintPanics => delay,
+            Flaw::ZeroHintDefers if delay.is_zero() => Duration::from_secs(1),
+            _ => delay.min(Duration::from_secs(86_400 * 365)),
+        };
+        match self.flaw {
+            Flaw::DeferNeedsRuntime => drop(tokio::spawn(async {})),
+            Flaw::DeferBlocks => block(),
+            _ => {}
+        }
         let until = Instant::now() + delay;
         let mut hints = self.hints.lock();
         let hint = hints.entry(name).or_insert(until);

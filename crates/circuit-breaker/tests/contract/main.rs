@@ -13,7 +13,10 @@ mod flawed_limiter;
 mod in_process;
 mod lagging;
 mod limiters;
+mod mocks;
+mod remote;
 mod rotations;
+mod summaries;
 
 use std::panic::AssertUnwindSafe;
 

@@ -1,16 +1,19 @@
 //! A breaker whose circuits are rows of a table that all workers share.
 //!
 //! A row is read, changed here, and written back only if no other worker has written it meanwhile. That is all the
-//! store has to be able to do, so any database will serve.
+//! store has to be able to do, so any database will serve. A real one adds what becomes of a call when the database is
+//! slow or gone: a timeout around every request, and an answer without it that says so (`degraded`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use circuit_breaker::{
     Admission, Ask, Breaker, LeaseId, Rejection, Settlement, Status, Verdict, async_trait,
 };
+use futures::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
-use super::row::{Row, Rules};
+use super::row::{End, Row, Rules};
 use super::table::Table;
 
 /// Changes a row; from the start again where another worker was faster.
@@ -27,9 +30,12 @@ async fn update<T>(table: &Table<Row>, key: &str, change: impl Fn(&mut Row) -> T
 
 /// What is reported later, off the way of the call.
 enum Report {
-    Ended { key: String, lease: Option<LeaseId>, epoch: Option<u64>, verdict: Verdict },
+    Ended(String, End),
     Flush(oneshot::Sender<()>),
 }
+
+/// So many reports may wait while the table is written. See [`TableBreaker::report`].
+const WAITING: usize = 1024;
 
 /// One worker's breaker.
 pub(crate) struct TableBreaker {
@@ -40,24 +46,35 @@ pub(crate) struct TableBreaker {
 
 impl TableBreaker {
     pub(crate) fn start(table: Arc<Table<Row>>, rules: Rules) -> Arc<dyn Breaker> {
-        let (reports, mut inbox) = mpsc::channel(1024);
+        let (reports, mut inbox) = mpsc::channel(WAITING);
         let (store, by) = (Arc::clone(&table), rules.clone());
         tokio::spawn(async move {
-            while let Some(report) = inbox.recv().await {
-                match report {
-                    Report::Ended { key, lease, epoch, verdict } => {
-                        update(&store, &key, |row| row.end(lease, epoch, verdict, &by)).await;
+            let mut gathered = Vec::new();
+            while inbox.recv_many(&mut gathered, WAITING).await > 0 {
+                let (mut rows, mut flushed) = (HashMap::<_, Vec<_>>::new(), Vec::new());
+                for report in gathered.drain(..) {
+                    match report {
+                        Report::Ended(key, end) => rows.entry(key).or_default().push(end),
+                        Report::Flush(done) => flushed.push(done),
                     }
-                    Report::Flush(done) => _ = done.send(()),
+                }
+                // One update for each row, however many calls have ended, and all rows at a time.
+                join_all(rows.iter().map(|(key, ends)| {
+                    update(&store, key, |row| ends.iter().for_each(|end| row.end(end, &by)))
+                }))
+                .await;
+                for done in flushed {
+                    let _ = done.send(());
                 }
             }
         });
         Arc::new(Self { table, rules, reports })
     }
 
-    /// Never waits. What a full queue has no room for is lost: a failure is not counted, and a lease ends with its hold.
-    fn report(&self, key: &str, lease: Option<LeaseId>, epoch: Option<u64>, verdict: Verdict) {
-        let _ = self.reports.try_send(Report::Ended { key: key.to_owned(), lease, epoch, verdict });
+    /// Never waits. The bound is on what ends within one update, some milliseconds, or for as long as the table hangs:
+    /// what ends beyond that is lost. A failure is then not counted, and a lease ends with its hold.
+    fn report(&self, key: &str, end: End) {
+        let _ = self.reports.try_send(Report::Ended(key.to_owned(), end));
     }
 }
 
@@ -69,12 +86,18 @@ impl Breaker for TableBreaker {
     }
 
     fn settle(&self, key: &str, lease: Option<LeaseId>, admission: Admission, settlement: Settlement) {
-        self.report(key, lease, Some(admission.epoch), settlement.verdict);
+        let verdict = settlement.verdict;
+        // Where nothing is held, a verdict that says nothing changes nothing.
+        if admission.probe || verdict != Verdict::Neutral {
+            self.report(key, End { lease, epoch: Some(admission.epoch), verdict });
+        }
     }
 
     // Also where the caller has gone before the answer came. What is granted only after this ends with its hold.
-    fn abandon(&self, key: &str, lease: LeaseId, _: Option<Admission>) {
-        self.report(key, Some(lease), None, Verdict::Neutral);
+    fn abandon(&self, key: &str, lease: LeaseId, admission: Option<Admission>) {
+        if admission.is_none_or(|admission| admission.probe) {
+            self.report(key, End { lease: Some(lease), epoch: None, verdict: Verdict::Neutral });
+        }
     }
 
     async fn status(&self, key: &str) -> Status {

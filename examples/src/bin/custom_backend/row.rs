@@ -15,6 +15,19 @@ pub(crate) struct Rules {
     pub(crate) hold: Duration,
 }
 
+/// How a call ended; one that was given up, without a verdict.
+pub(crate) struct End {
+    pub(crate) lease: Option<LeaseId>,
+    pub(crate) epoch: Option<u64>,
+    pub(crate) verdict: Verdict,
+}
+
+/// A time from now on. Callers and rules may say anything, and the clock ends somewhere: nothing lasts for longer than
+/// a month.
+fn after(span: Duration) -> Instant {
+    Instant::now() + span.min(Duration::from_secs(30 * 24 * 3600))
+}
+
 /// What all workers know of one circuit.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Row {
@@ -50,18 +63,12 @@ impl Row {
         if self.probes.len() >= rules.probes {
             return Err(Rejection::new(RejectReason::ProbesTaken));
         }
-        self.probes.push((ask.lease, now + ask.hold.unwrap_or(rules.hold)));
+        self.probes.push((ask.lease, after(ask.hold.unwrap_or(rules.hold))));
         Ok(Admission::probe(self.epoch))
     }
 
-    /// A call is over; one that was given up is over without a verdict.
-    pub(crate) fn end(
-        &mut self,
-        lease: Option<LeaseId>,
-        epoch: Option<u64>,
-        verdict: Verdict,
-        rules: &Rules,
-    ) {
+    /// A call is over.
+    pub(crate) fn end(&mut self, &End { lease, epoch, verdict }: &End, rules: &Rules) {
         let now = Instant::now();
         let before = self.probes.len();
         let expired = |ends: &Instant| *ends <= now;
@@ -76,10 +83,10 @@ impl Row {
                 }
             }
             Verdict::Failure if has_a_say => {
-                self.failures += 1;
+                self.failures = self.failures.saturating_add(1);
                 if self.state == State::HalfOpen || self.failures >= rules.failures {
                     self.enter(State::Open);
-                    self.reopens = Some(now + rules.cooldown);
+                    self.reopens = Some(after(rules.cooldown));
                 }
             }
             _ => {}

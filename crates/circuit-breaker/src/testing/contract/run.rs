@@ -1,15 +1,17 @@
-//! Tries rules: several at a time, each within its time, and again where the machine was too slow to tell.
+//! Tries rules: as many at a time as the harness says, each within its time, and again where the machine was too slow to tell.
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, stream};
-use tokio::task::JoinSet;
+use futures::{FutureExt, StreamExt, poll, stream};
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 use super::pace::Pace;
-use super::summary::{Finding, Summary, Verdict, broken};
+use super::summary::{Finding, Summary, Verdict, broken, require};
 
 /// A rule at work on a harness `H`.
 pub(super) type Running<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>;
@@ -17,8 +19,6 @@ pub(super) type Running<'a> = Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>
 /// A rule: its name, and what tries it.
 pub(super) type Rule<H> = (&'static str, for<'a> fn(&'a H, Pace) -> Running<'a>);
 
-/// Most of a rule's time is spent asleep.
-const AT_ONCE: usize = 8;
 const ATTEMPTS: u32 = 6;
 
 /// Tries every rule.
@@ -32,7 +32,7 @@ pub(super) async fn all<H: Sync + ?Sized>(
     let running = rules.iter().map(|(name, rule)| async move { (*name, one(*rule, harness, pace).await) });
     // Collected first, as a closure that borrows from what a stream yields is too much for the compiler.
     let running: Vec<_> = running.collect();
-    let mut done = stream::iter(running).buffered(AT_ONCE);
+    let mut done = stream::iter(running).buffered(pace.at_once.max(1));
     let mut unready = Vec::new();
     while let Some((name, verdict)) = done.next().await {
         match verdict {
@@ -56,13 +56,13 @@ async fn one<H: Sync + ?Sized>(
         let trial = AssertUnwindSafe(rule(harness, pace)).catch_unwind();
         let verdict = match timeout(pace.limit(), trial).await {
             Ok(Ok(verdict)) => verdict,
-            Ok(Err(_)) => broken("the backend panicked"),
+            Ok(Err(panic)) => broken(panicked(&*panic)),
             Err(_) => broken(format!("it came to no end within {:?}", pace.limit())),
         };
         match verdict {
             Err(Finding::Late(_)) if attempt < ATTEMPTS => (pace, attempt) = (pace.slower(), attempt + 1),
             Err(Finding::Late(what)) => {
-                return Err(Finding::Late(format!("too slow to tell, also with {:?}: {what}", pace.unit)));
+                return Err(Finding::Late(format!("also with {:?}: {what}", pace.unit)));
             }
             verdict => return verdict,
         }
@@ -78,10 +78,20 @@ pub(super) async fn together<T: Send + 'static>(
     while let Some(result) = tasks.join_next().await {
         match result {
             Ok(output) => done.push(output),
-            Err(_) => return broken("the backend panicked"),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => return broken(panicked(&*panic)),
+                Err(error) => return broken(error.to_string()),
+            },
         }
     }
     Ok(done)
+}
+
+/// A panic in its own words, as it may be the backend's or the harness's.
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.map_or_else(|| "it panicked".to_owned(), |text| format!("it panicked: {text}"))
 }
 
 /// A single call to the backend.
@@ -105,7 +115,68 @@ pub(super) async fn sync(pace: Pace, flush: impl Future<Output = ()>) {
 pub(super) fn elsewhere(run: impl FnOnce() + Send + 'static) -> Verdict {
     match std::thread::spawn(run).join() {
         Ok(()) => Ok(()),
-        Err(_) => broken("it panicked in a thread without a runtime"),
+        Err(panic) => broken(format!("in a thread without a runtime, {}", panicked(&*panic))),
+    }
+}
+
+/// So often something is told, to find out how long its caller is held up.
+pub(super) const TOLD: u32 = 16;
+/// Takes a thousandth of it where nothing is waited for.
+const BLOCKED: Duration = Duration::from_millis(1);
+
+/// How long the caller is held up at least, in real time, told [`TOLD`] times. The shortest time counts, so that it is
+/// all the same what else the machine has to do.
+pub(super) fn unblocked(what: &str, calls: impl IntoIterator<Item = impl FnOnce()>) -> Verdict {
+    let least = calls.into_iter().map(took).min().unwrap_or_default();
+    require(least < BLOCKED, || format!("{what} holds its caller up for {least:?} each time, or longer"))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is a thread that is held up, whatever the runtime's clock says"
+)]
+fn took(call: impl FnOnce()) -> Duration {
+    let began = std::time::Instant::now();
+    call();
+    began.elapsed()
+}
+
+/// Polls that a future is dropped after.
+const POLLS: [u32; 6] = [0, 1, 2, 4, 16, 64];
+/// Eighths of a round trip that a future is dropped after.
+const EIGHTHS: [u32; 4] = [1, 3, 5, 7];
+
+/// How far a call gets whose caller goes away.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    /// It has been polled so often. The runtime has a turn in between, so that sockets get on.
+    Polls(u32),
+    /// So much time has passed, for what waits on a timer, or for a network.
+    Passed(Duration),
+}
+
+impl Until {
+    /// Points within a round trip that takes about so long, where it takes time.
+    pub(super) fn points(round_trip: Duration) -> impl Iterator<Item = Self> {
+        let eighths = EIGHTHS.into_iter().filter(move |_| !round_trip.is_zero());
+        let passed = eighths.map(move |eighths| Self::Passed(round_trip * eighths / 8));
+        POLLS.into_iter().map(Self::Polls).chain(passed)
+    }
+
+    /// Lets `call` get so far and drops it.
+    pub(super) async fn drop<T>(self, call: impl Future<Output = T>) {
+        match self {
+            Self::Polls(polls) => {
+                let mut call = pin!(call);
+                for _ in 0..polls {
+                    if poll!(call.as_mut()).is_ready() {
+                        break;
+                    }
+                    yield_now().await;
+                }
+            }
+            Self::Passed(span) => _ = timeout(span, call).await,
+        }
     }
 }
 

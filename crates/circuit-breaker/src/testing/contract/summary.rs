@@ -19,12 +19,13 @@ pub struct Summary {
     contract: &'static str,
     passed: Vec<&'static str>,
     skipped: Vec<Remark>,
+    late: Vec<Remark>,
     broken: Vec<Remark>,
 }
 
 impl Summary {
     pub(super) const fn new(contract: &'static str) -> Self {
-        Self { contract, passed: Vec::new(), skipped: Vec::new(), broken: Vec::new() }
+        Self { contract, passed: Vec::new(), skipped: Vec::new(), late: Vec::new(), broken: Vec::new() }
     }
 
     /// The rules that held.
@@ -32,10 +33,16 @@ impl Summary {
         &self.passed
     }
 
-    /// The rules that could not be tried, because the harness declined what they need, the machine was too slow, or
-    /// a rule is broken that they build on.
+    /// The rules that could not be tried, because the harness declined what they need, or a rule is broken that they
+    /// build on.
     pub fn skipped(&self) -> &[Remark] {
         &self.skipped
+    }
+
+    /// The rules of which nothing can be told, because the machine or the backend was too slow for every time that
+    /// was tried.
+    pub fn late(&self) -> &[Remark] {
+        &self.late
     }
 
     /// The rules that were broken.
@@ -46,9 +53,8 @@ impl Summary {
     pub(super) fn note(&mut self, rule: &'static str, verdict: Verdict) {
         match verdict {
             Ok(()) => self.passed.push(rule),
-            Err(Finding::Skipped(reason) | Finding::Late(reason)) => {
-                self.skipped.push(Remark { rule, reason });
-            }
+            Err(Finding::Skipped(reason)) => self.skipped.push(Remark { rule, reason }),
+            Err(Finding::Late(reason)) => self.late.push(Remark { rule, reason }),
             // Where something is broken, that is why. Otherwise this is what is broken.
             Err(Finding::Unready(reason)) if !self.broken.is_empty() => {
                 self.skipped.push(Remark { rule, reason: format!("it could not be got ready: {reason}") });
@@ -59,23 +65,49 @@ impl Summary {
         }
     }
 
-    /// Itself, where nothing was broken.
+    /// Itself, where every rule was tried and held: for a backend that does all that the suite knows of.
+    ///
+    /// # Panics
+    ///
+    /// When a rule was broken, skipped, or [too slow to tell](Self::late). The message names them.
+    #[track_caller]
+    pub fn assert_complete(self) -> Self {
+        let complete = self.skipped.is_empty() && self.late.is_empty();
+        self.or_panic(complete)
+    }
+
+    /// Itself, where nothing was broken and something held.
+    #[track_caller]
+    pub(super) fn assert_sound(self) -> Self {
+        self.or_panic(true)
+    }
+
+    #[track_caller]
     #[allow(clippy::panic, reason = "a test helper: panicking is how it fails the test")]
-    pub(super) fn or_panic(self) -> Self {
-        if self.broken.is_empty() { self } else { panic!("{self}") }
+    fn or_panic(self, well: bool) -> Self {
+        if well && self.broken.is_empty() && !self.passed.is_empty() { self } else { panic!("{self}") }
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { contract, passed, skipped, broken } = self;
-        let (held, left_out) = (passed.len(), skipped.len());
-        write!(f, "the {contract} contract: {} rules broken, {held} held, {left_out} skipped", broken.len())?;
+        let Self { contract, passed, skipped, late, broken } = self;
+        write!(
+            f,
+            "the {contract} contract: {} rules broken, {} held, {} skipped, {} too slow to tell",
+            broken.len(),
+            passed.len(),
+            skipped.len(),
+            late.len()
+        )?;
         for Remark { rule, reason } in broken {
             write!(f, "\n  broken: {rule}\n          ({reason})")?;
         }
         for Remark { rule, reason } in skipped {
             write!(f, "\n  skipped: {rule} ({reason})")?;
+        }
+        for Remark { rule, reason } in late {
+            write!(f, "\n  too slow to tell: {rule} ({reason})")?;
         }
         Ok(())
     }

@@ -1,9 +1,7 @@
 //! Rules about leases: how they are given back, and how they end by themselves.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::poll;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bench::Bench;
@@ -12,7 +10,7 @@ use crate::breaker::Verdict;
 use crate::lease::LeaseId;
 use crate::status::State;
 use crate::testing::contract::pace::Pace;
-use crate::testing::contract::run;
+use crate::testing::contract::run::{self, Until};
 use crate::testing::contract::summary::{self, broken, require};
 
 type Found<T = ()> = summary::Verdict<T>;
@@ -45,23 +43,20 @@ pub(super) async fn by_name(harness: &dyn BreakerHarness, pace: Pace) -> Found {
 pub(super) async fn dropped_early(harness: &dyn BreakerHarness, pace: Pace) -> Found {
     let bench = one_free(harness, pace).await?;
     let hold = pace.span();
-    for polls in [0, 1, 1, 2] {
-        {
-            let mut admission = pin!(bench.circuit.admit_for(hold));
-            for _ in 0..polls {
-                if poll!(admission.as_mut()).is_ready() {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        }
+    let began = Instant::now();
+    drop(bench.probe().await?);
+    let round_trip = began.elapsed();
+    bench.sync().await;
+    for until in Until::points(round_trip) {
+        until.drop(bench.circuit.admit_for(hold)).await;
         // Where the store grants it afterwards, its hold ends it at the latest.
-        let over = bench.surely_after(hold);
+        let over = bench.surely_after(hold) + round_trip;
         bench.sync().await;
         loop {
+            let asked = Instant::now();
             let Err(rejection) = bench.asked().await? else { break };
-            if Instant::now() >= over {
-                return broken(format!("dropped after {polls} polls, its slot is not free: {rejection}"));
+            if asked >= over {
+                return broken(format!("dropped after {until:?}, its slot is not free: {rejection}"));
             }
             sleep(hold / 16).await;
         }
@@ -150,6 +145,24 @@ pub(super) async fn own_hold(harness: &dyn BreakerHarness, pace: Pace) -> Found 
     sleep_until(over).await;
     drop(bench.probe().await?);
     Ok(())
+}
+
+pub(super) async fn any_hold(harness: &dyn BreakerHarness, pace: Pace) -> Found {
+    let bench = one_free(harness, pace).await?;
+    for hold in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        // How long that is, is for the backend to say.
+        match run::within(pace, bench.circuit.admit_for(hold)).await? {
+            Ok(permit) => drop(permit),
+            Err(rejection) => return broken(format!("with a hold of {hold:?}: {rejection}")),
+        }
+        bench.sync().await;
+        drop(bench.one_slot().await?);
+        bench.sync().await;
+    }
+    let longest = bench.hold(Some(Duration::MAX)).await?;
+    bench.refused(None).await?;
+    bench.end(longest, Verdict::Success).await;
+    bench.is(State::Closed).await
 }
 
 pub(super) async fn expired(harness: &dyn BreakerHarness, pace: Pace) -> Found {

@@ -10,7 +10,8 @@ use super::{LimiterHarness, LimiterPlan, RatePlan};
 use crate::limiter::Cost;
 use crate::quota::Slot;
 use crate::testing::contract::pace::Pace;
-use crate::testing::contract::summary::require;
+use crate::testing::contract::run;
+use crate::testing::contract::summary::{broken, require};
 
 pub(super) async fn bounded(harness: &dyn LimiterHarness, pace: Pace) -> Found {
     let bench = Bench::new(harness, pace, LimiterPlan::in_flight(3)).await?;
@@ -79,6 +80,23 @@ pub(super) async fn own_hold(harness: &dyn LimiterHarness, pace: Pace) -> Found 
     let plan = LimiterPlan { hold: Some(pace.span()), ..LimiterPlan::in_flight(1) };
     let bench = Bench::new(harness, pace, plan).await?;
     leaked(&bench, None, pace.span()).await
+}
+
+pub(super) async fn any_hold(harness: &dyn LimiterHarness, pace: Pace) -> Found {
+    let bench = Bench::new(harness, pace, LimiterPlan::in_flight(1)).await?;
+    for hold in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+        // How long that is, is for the backend to say.
+        match run::within(pace, bench.quota.admit_for(Cost::REQUEST, hold)).await? {
+            Ok(slot) => bench.give_back(slot).await,
+            Err(limited) => return broken(format!("with a hold of {hold:?}: {limited}")),
+        }
+        bench.give_back(bench.fits(Cost::REQUEST).await?).await;
+    }
+    let longest = bench.hold(Some(Duration::MAX), Cost::REQUEST).await?;
+    bench.crowded(None).await?;
+    bench.end(longest, Cost::REQUEST).await;
+    drop(bench.fits(Cost::REQUEST).await?);
+    Ok(())
 }
 
 pub(super) async fn kept(harness: &dyn LimiterHarness, pace: Pace) -> Found {

@@ -1,5 +1,7 @@
 //! Rules about retry hints, and what is answered without asking.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::bench::{Bench, Found, requests};
@@ -47,6 +49,21 @@ pub(super) async fn longest(harness: &dyn LimiterHarness, pace: Pace) -> Found {
         bench.limited_until(Cost::REQUEST, DEFERRED, Some(until)).await?;
         sleep_until(over).await;
         drop(bench.fits(Cost::REQUEST).await?);
+    }
+    Ok(())
+}
+
+pub(super) async fn any_delay(harness: &dyn LimiterHarness, pace: Pace) -> Found {
+    for plan in plans(pace) {
+        let bench = Bench::new(harness, pace, plan).await?;
+        bench.quota.defer(Duration::ZERO);
+        bench.sync().await;
+        drop(bench.fits(Cost::REQUEST).await?);
+        for delay in [Duration::MAX, Duration::ZERO] {
+            bench.quota.defer(delay);
+            bench.sync().await;
+            bench.limited_until(Cost::REQUEST, DEFERRED, None).await?;
+        }
     }
     Ok(())
 }

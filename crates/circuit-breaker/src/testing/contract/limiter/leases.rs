@@ -1,16 +1,13 @@
 //! Rules about leases: how they are given back.
 
-use std::pin::pin;
-
-use futures::poll;
 use tokio::time::{Instant, sleep};
 
-use super::bench::{Bench, Found, input};
+use super::bench::{Bench, Found, input, requests};
 use super::{LimiterHarness, LimiterPlan, RatePlan};
 use crate::lease::LeaseId;
 use crate::limiter::Cost;
 use crate::testing::contract::pace::Pace;
-use crate::testing::contract::run;
+use crate::testing::contract::run::{self, Until};
 use crate::testing::contract::summary::broken;
 
 async fn bench(harness: &dyn LimiterHarness, pace: Pace) -> Found<Bench> {
@@ -34,24 +31,31 @@ pub(super) async fn by_name(harness: &dyn LimiterHarness, pace: Pace) -> Found {
 
 pub(super) async fn dropped_early(harness: &dyn LimiterHarness, pace: Pace) -> Found {
     let bench = Bench::new(harness, pace, LimiterPlan::in_flight(1)).await?;
-    let hold = pace.span();
-    for polls in [0, 1, 1, 2] {
-        {
-            let mut admission = pin!(bench.quota.admit_for(Cost::REQUEST, hold));
-            for _ in 0..polls {
-                if poll!(admission.as_mut()).is_ready() {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        }
-        // Where the store grants it afterwards, its hold ends it at the latest.
-        let over = bench.surely_after(hold);
+    left(&bench, Cost::REQUEST).await
+}
+
+pub(super) async fn gone(harness: &dyn LimiterHarness, pace: Pace) -> Found {
+    let bench = Bench::new(harness, pace, LimiterPlan::requests(RatePlan::ten(pace))).await?;
+    left(&bench, requests(10)).await
+}
+
+/// All there is is asked for by callers who go away, and is there again.
+async fn left(bench: &Bench, all: Cost) -> Found {
+    let hold = bench.pace.span();
+    let began = Instant::now();
+    drop(bench.fits(all).await?);
+    let round_trip = began.elapsed();
+    bench.sync().await;
+    for until in Until::points(round_trip) {
+        until.drop(bench.quota.admit_for(all, hold)).await;
+        // Where the store grants it afterwards, it is given back when its hold ends at the latest.
+        let over = bench.surely_after(hold) + round_trip;
         bench.sync().await;
         loop {
-            let Err(limited) = bench.asked(Cost::REQUEST).await? else { break };
-            if Instant::now() >= over {
-                return broken(format!("dropped after {polls} polls, its place is not free: {limited}"));
+            let asked = Instant::now();
+            let Err(limited) = bench.asked(all).await? else { break };
+            if asked >= over {
+                return broken(format!("dropped after {until:?}, it leaves less than there was: {limited}"));
             }
             sleep(hold / 16).await;
         }
