@@ -283,14 +283,17 @@ async fn a_hint_keeps_all_candidates_of_its_credential_away() {
 }
 
 #[tokio::test]
-async fn an_answer_costs_what_its_provider_counts_and_a_cut_one_what_was_reserved() {
+async fn an_answer_costs_what_its_provider_counts_a_cut_one_what_was_reserved_and_a_refusal_none() {
     for wire in WIRES {
         for strategy in Strategy::ALL {
             for (behaviour, left) in [
                 (Behaviour::answer("Fine").usage(Usage::new(5, 20)), 80),
                 (Behaviour::answer("Fine").no_usage(), 40),
                 (Behaviour::answer("Half of it").usage(Usage::new(5, 20)).close_after(1), 40),
-                (Behaviour::status(500), 40),
+                (Behaviour::reset(), 40),
+                (Behaviour::status(500), 100),
+                (Behaviour::status(429), 100),
+                (Behaviour::status(400), 100),
             ] {
                 let lab = Lab::start().await;
                 let shown = format!("{wire} {strategy:?} {behaviour:?}");

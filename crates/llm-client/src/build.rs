@@ -7,7 +7,7 @@ use llm_adapters::HttpClient;
 use llm_reliability::{ClientBuilder, Policy, ResilientClient, Timeouts};
 
 use crate::builder::Builder;
-use crate::config::{CandidateSpec, Config};
+use crate::config::Config;
 use crate::error::ConfigError;
 use crate::provider::{Origin, Provider, Source};
 use crate::registry::Registry;
@@ -33,7 +33,7 @@ impl Config {
     pub fn client_builder(&self, registry: &Registry) -> Result<ClientBuilder, ConfigError> {
         self.check()?;
         let breaker = Settings::try_from(&self.breaker)?;
-        let limiter = self.limits.limiter(self.candidates.iter().map(CandidateSpec::quota_key))?;
+        let limiter = self.limits.limiter(&self.candidates)?;
         let read =
             |spec| Provider { source: Source::Variable, origin: Origin::Settings, ..Provider::from(spec) };
         let builder = Builder::with_registry(self.connecting(registry.clone())?);

@@ -4,6 +4,7 @@ mod breaker;
 mod candidate;
 mod capabilities;
 mod check;
+mod count;
 mod dialect;
 mod duration;
 mod limits;

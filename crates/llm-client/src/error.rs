@@ -133,6 +133,8 @@ impl ConfigError {
         error.set_input(None);
         // Before the lines are joined: what is quoted may have several.
         let message = without_keys(&error.to_string(), table);
+        // How the TOML library hands a date to whoever asks for something else.
+        let message = message.replace("unknown field `$__toml_private_datetime`", "invalid type: date");
         let message = one_line(message.lines().collect::<Vec<_>>().join(", "));
         Self::Toml { line: before.matches('\n').count() + 1, column, message }
     }

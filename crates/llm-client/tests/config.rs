@@ -166,7 +166,11 @@ fn what_does_not_exist_is_refused_by_name_and_place() {
         ("[timeouts]\nidle = '15'", (2, 8), ["\"15\" is no duration such as", "in `timeouts.idle`"]),
         ("[timeouts]\nidle = '-1s'", (2, 8), ["\"-1s\" is no duration", "in `timeouts.idle`"]),
         ("[breaker]\nprobes = 0", (2, 10), ["a whole number from 1", "in `breaker.probes`"]),
-        ("[breaker]\nfailure_threshold = 0", (2, 21), ["nonzero", "in `breaker.failure_threshold`"]),
+        (
+            "[breaker]\nfailure_threshold = 0",
+            (2, 21),
+            ["`0`, expected a whole number from 1", "in `breaker.failure_threshold`"],
+        ),
         (&candidate("api_key = 'sk-hunter22'"), (4, 1), ["unknown field `api_key`", "`api_key_env`"]),
         (&candidate("stream = 'always'"), (4, 10), ["`auto` or `never`", "in `candidate.stream`"]),
         (&candidate("timeouts = { total = '1s' }"), (4, 14), ["`total`", "in `candidate.timeouts`"]),

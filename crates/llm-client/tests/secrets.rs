@@ -18,7 +18,7 @@ const KEY: &str = "sk-hunter2-hunter2";
 /// A key that nothing gives away.
 const BARE: &str = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY";
 /// Where a configuration has a place for a value.
-const SETTINGS: [&str; 26] = [
+const SETTINGS: [&str; 32] = [
     "timeouts.first_token",
     "timeouts",
     "failover.order",
@@ -27,8 +27,14 @@ const SETTINGS: [&str; 26] = [
     "failover.restart_on_cut",
     "fan_out.quorum",
     "breaker.failure_threshold",
+    "breaker.failure_rate",
+    "breaker.window_calls",
     "breaker.cooldown",
     "breaker.probes",
+    "limits",
+    "limits.in_flight",
+    "limits.x",
+    "limits.x.in_flight",
     "candidate",
     "candidate.priority",
     "candidate.allow_plain_http",
@@ -62,6 +68,10 @@ fn misplaced(key: &str) -> Vec<String> {
         }
     }
     let all = ["", "timeouts.", "failover.", "fan_out.", "breaker.", "limits.", "store.", "limits.x."];
+    texts.push(format!("limits.{key}.in_flight = 1"));
+    texts.push(format!("limits.x = {{}}\n[[candidate]]\nprovider = '{key}'\nmodel = 'm'"));
+    texts
+        .push(format!("limits.x = {{}}\n[[candidate]]\nprovider = 'acme'\nmodel = 'm'\nquota_key = '{key}'"));
     texts.extend(all.iter().map(|section| format!("{section}{key} = 1")));
     texts.extend(
         ["", "price.", "timeouts."]

@@ -140,6 +140,7 @@ fn limits_are_read_with_their_keys() {
 #[test]
 fn what_contradicts_itself_is_refused_by_its_name() {
     let window_missing = "is a share of the calls in a window: set `window` or `window_calls`";
+    let nobody = "is the quota key of no candidate: there is `acme:a`, `team`";
     let rate_missing = "does nothing without `failure_rate` or `slow_call_rate`";
     for (text, path, reason) in [
         ("breaker.failure_rate = 50", "breaker.failure_rate", window_missing),
@@ -185,7 +186,17 @@ fn what_contradicts_itself_is_refused_by_its_name() {
             "breaker.longest_half_open",
             "is zero: no probe could be in time",
         ),
-        ("breaker.longest_cooldown = '119s'", "breaker.longest_cooldown", "is shorter than the cooldown"),
+        ("breaker.cooldown = '0s'", "breaker.cooldown", "is zero: no call would be kept away"),
+        (
+            "breaker = { cooldown = '10s', longest_cooldown = '9s' }",
+            "breaker.longest_cooldown",
+            "is shorter than the cooldown",
+        ),
+        (
+            "breaker.longest_cooldown = '119s'",
+            "breaker.longest_cooldown",
+            "is shorter than the cooldown, which is 120 s unless set",
+        ),
         (
             "limits.in_flight = 1\nlimits.requests_burst = 5",
             "limits.requests_burst",
@@ -201,13 +212,18 @@ fn what_contradicts_itself_is_refused_by_its_name() {
             "limits.\"acme:a\".input_tokens_burst",
             "does nothing without `input_tokens_per_minute`",
         ),
-        ("limits.teem.in_flight = 1", "limits.teem", "is the quota key of no candidate"),
+        ("limits.teem.in_flight = 1", "limits.teem", nobody),
         // It has another.
-        ("limits.b.in_flight = 1", "limits.b", "is the quota key of no candidate"),
+        ("limits.b.in_flight = 1", "limits.b", nobody),
         (
-            "limits.aBhunterfG7hJ9kL1mN3pQ5rS7t.in_flight = 1",
+            "limits.\"anthropic:claude-haiku-4-5-20251001\".in_flight = 1",
+            "limits.\"anthropic:claude-haiku-4-5-20251001\"",
+            nobody,
+        ),
+        (
+            "limits = { team = {}, aBhunterfG7hJ9kL1mN3pQ5rS7t = {}, z = {} }",
             "limits.\"***\"",
-            "is the quota key of no candidate",
+            "(number 1 of 3 by the alphabet) is the quota key of no candidate: there is `acme:a`, `team`",
         ),
     ] {
         let error = built(text).unwrap_err();
@@ -241,13 +257,21 @@ fn what_they_cannot_be_is_refused_by_place_and_name() {
         ),
         ("[breaker]\njitter = -1", (2, 10), ["`-1`, expected whole per cent", "breaker.jitter"]),
         ("[breaker]\nwindow = 100", (2, 10), ["a duration such as \"15s\"", "breaker.window"]),
-        ("[breaker]\nwindow_calls = 0", (2, 16), ["nonzero", "breaker.window_calls"]),
-        ("[breaker]\nwindow_calls = '30s'", (2, 16), ["nonzero", "breaker.window_calls"]),
-        ("[breaker]\nminimum_calls = 0", (2, 17), ["nonzero", "breaker.minimum_calls"]),
+        ("[breaker]\nwindow_calls = 0", (2, 16), ["expected a whole number from 1", "breaker.window_calls"]),
+        (
+            "[breaker]\nwindow_calls = '30s'",
+            (2, 16),
+            ["expected a whole number from 1", "breaker.window_calls"],
+        ),
+        (
+            "[breaker]\nminimum_calls = 0",
+            (2, 17),
+            ["expected a whole number from 1", "breaker.minimum_calls"],
+        ),
         ("[breaker]\npreset = 'kiel'", (2, 10), ["`kiel`, expected `standard` or `keel`", "breaker.preset"]),
         ("[breaker]\npreset = 1", (2, 10), ["expected `\"standard\"` or `\"keel\"`", "breaker.preset"]),
         ("[breaker]\nfailure_ratio = 50", (2, 1), ["unknown field `failure_ratio`", "breaker"]),
-        ("[limits]\nin_flight = 0", (2, 13), ["nonzero", "limits.in_flight"]),
+        ("[limits]\nin_flight = 0", (2, 13), ["expected a whole number from 1", "limits.in_flight"]),
         ("[limits]\nrequests_per_minute = -1", (2, 23), ["-1", "limits.requests_per_minute"]),
         ("[limits]\nrequests_per_minute = 1.5", (2, 23), ["1.5", "limits.requests_per_minute"]),
         (
@@ -257,10 +281,21 @@ fn what_they_cannot_be_is_refused_by_place_and_name() {
         ),
         ("[limits]\nteam = 'none'", (2, 8), ["unknown field `team`", "limits.team"]),
         ("[limits]\nteam = [1]", (2, 8), ["expected a section of limits", "limits.team"]),
+        ("[limits]\nsince = 2024-01-01", (2, 9), ["invalid type: date, expected one of", "limits.since"]),
+        ("breaker = 2024-01-01", (1, 11), ["invalid type: date, expected one of", "in `breaker`"]),
+        (
+            "[breaker]\nwindow_calls = 5_000_000_000",
+            (2, 16),
+            ["`5000000000`, expected a smaller number", "breaker.window_calls"],
+        ),
         ("limits = 5", (1, 10), ["expected limits, and sections of limits by key", "in `limits`"]),
-        ("[limits.in_flight]\nin_flight = 5", (1, 1), ["nonzero", "limits.in_flight"]),
+        ("[limits.in_flight]\nin_flight = 5", (1, 1), ["expected a whole number from 1", "limits.in_flight"]),
         ("[limits.team]\nin_flights = 5", (2, 1), ["unknown field `in_flights`", "limits.team"]),
-        ("[limits.team]\nin_flight = 0", (2, 13), ["nonzero", "limits.team.in_flight"]),
+        (
+            "[limits.team]\nin_flight = 0",
+            (2, 13),
+            ["expected a whole number from 1", "limits.team.in_flight"],
+        ),
         ("[limits.team.more]\nin_flight = 1", (1, 14), ["unknown field `more`", "limits.team"]),
     ] {
         let error = Config::from_toml(text).unwrap_err();
@@ -268,6 +303,45 @@ fn what_they_cannot_be_is_refused_by_place_and_name() {
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         assert_eq!((*line, *column), place, "{message}");
     }
+}
+
+/// The message of a section of limits for nobody, among candidates with these settings.
+fn for_nobody(section: &str, candidates: &[&str]) -> String {
+    let candidates = candidates.iter().map(|own| format!("[[candidate]]\nprovider = 'acme'\n{own}\n"));
+    let text = format!("[limits.'{section}']\n{}", candidates.collect::<String>());
+    let config = Config::from_toml(&text).unwrap();
+    config.build(&Registry::empty().provider("acme", Acme)).unwrap_err().to_string()
+}
+
+#[test]
+fn who_mistypes_a_key_is_told_which_there_are() {
+    let llama = "meta-llama/Llama-3.3-70B-Instruct-Turbo";
+    let first = "`limits.\"***\"` (number 1 of 1 by the alphabet) is the quota key of no candidate";
+    for (candidates, expected) in [
+        (&[format!("model = '{llama}'")][..], format!("{first}: there is `acme:{llama}`")),
+        (&["model = 'a'\nid = 'x'".to_owned()], format!("{first}: there is `x`")),
+        (&[], first.to_owned()),
+        // What may be a credential that was put in its place is left out.
+        (&["model = 'a'\nquota_key = 'aBhunterfG7hJ9kL1mN3pQ5rS7t'".to_owned()], first.to_owned()),
+        (&["model = 'a'\nid = 'aBhunterfG7hJ9kL1mN3pQ5rS7t'".to_owned()], first.to_owned()),
+    ] {
+        let candidates: Vec<_> = candidates.iter().map(String::as_str).collect();
+        assert_eq!(for_nobody(&format!("together:{llama}"), &candidates), expected);
+    }
+}
+
+#[test]
+fn what_json_calls_null_is_not_set() {
+    for text in [
+        r#"{"breaker": {"failure_threshold": null, "failure_rate": null, "slow_call": null, "probes": null}}"#,
+        r#"{"limits": {"in_flight": null, "requests_per_minute": null}}"#,
+        r#"{"limits": null, "timeouts": {"idle": null}}"#,
+    ] {
+        assert_eq!(serde_json::from_str::<Config>(text).unwrap(), Config::default(), "{text}");
+    }
+    let spec = r#"{"provider": "acme", "model": "a", "dialect": null, "timeouts": {"idle": null}}"#;
+    let spec: llm_client::CandidateSpec = serde_json::from_str(spec).unwrap();
+    assert_eq!(spec, llm_client::CandidateSpec::new("acme", "a"));
 }
 
 #[test]

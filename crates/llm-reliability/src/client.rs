@@ -112,6 +112,9 @@ impl ClientBuilder {
     }
 
     /// Sets its own breaker up differently. Without effect when another [`breaker`](Self::breaker) is handed in.
+    ///
+    /// Where it looks at [slow calls](circuit_breaker::Rates::slow), it is told of the time from dispatch to the end of an
+    /// answer, and of one that is handed out the time to its first token, as the rest is paced by its reader.
     pub fn breaker_settings(mut self, settings: Settings) -> Self {
         self.breaker_settings = Some(settings);
         self

@@ -9,8 +9,8 @@ use llm_protocol::{Part, Request, ResponseFormat};
 /// tokens too.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// An image of about a megapixel, as most vendors count it. What it shows changes nothing, and its real size would
-/// have to be decoded.
+/// About an image of a megapixel: vendors count from some hundreds of tokens to 1400. What it shows changes nothing, and
+/// its real size would have to be decoded.
 const TOKENS_PER_IMAGE: u64 = 1000;
 
 /// A rough estimate of what a request will cost a limiter: what a client asks its limiter with, unless
@@ -18,11 +18,12 @@ const TOKENS_PER_IMAGE: u64 = 1000;
 ///
 /// One request. As input, a quarter of the UTF-8 bytes of all that is text, rounded up (messages, tool calls and their
 /// results, tools with their descriptions and schemas, the schema of the answer), and 1000 tokens for each image. As
-/// output, the request's own `max_tokens`, and unknown without them: a candidate may set its own, which no request
-/// knows. Vendors' own parts (signed thoughts) and `extra` parameters are left out.
+/// output, the request's own `max_tokens`, and unknown without them, so that nothing is reserved: a candidate may set its
+/// own, which no request knows. Vendors' own parts (signed thoughts), `extra` parameters, ids, and whatever vendors put
+/// around all this are left out.
 ///
-/// Lengths are added up and nothing is tokenised, so that it costs next to nothing, and is rough: what vendors count
-/// depends on the language and on their tokeniser. The settlement sets it right.
+/// Lengths are added up and nothing is tokenised, so that it costs little, and is rough: what vendors count depends on
+/// the language and on their tokeniser. The usage that a provider tells with a whole answer sets it right.
 ///
 /// ```
 /// use llm_reliability::estimate_cost;

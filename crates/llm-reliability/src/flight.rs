@@ -267,7 +267,7 @@ impl Flight {
     /// From here on it is handed out: its reader decides when it goes on.
     pub(crate) fn hand_out(&mut self) {
         self.handed_out = true;
-        self.meter.hand_out();
+        self.meter.hand_out(self.dispatched);
     }
 
     /// The next event for the caller: what was held back first.

@@ -108,7 +108,8 @@ impl Policy {
     ///
     /// It never waits for what is not worth it: not for a provider that wants to be left alone for longer than the
     /// longest [pause](Self::backoff), not for a circuit that has opened, and not beyond the time of the call. The next
-    /// candidate is asked then; if there is none, the call is exhausted.
+    /// candidate is asked then; if there is none, the call is exhausted. It may wait in vain for a limiter, which cannot
+    /// say before the pause whether there is room after it.
     pub fn transient_retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self

@@ -99,6 +99,23 @@ async fn whoever_is_out_keeps_his_place_until_his_answer_has_been_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_reader_reads_on_and_keeps_his_place_only_as_long_as_a_call_may_take() {
+    let model = ScriptedModel::new("p:a").then(Step::answer("one two three"));
+    let client = builder(&[model]).limiter(limiting("p:a", one_in_flight())).build().unwrap();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    assert!(stream.next().await.unwrap().is_ok());
+    // The limits of an attempt, of the cleanup and of the admission.
+    for (wait, is_free) in [(secs(66), false), (secs(2), true)] {
+        tokio::time::advance(wait).await;
+        assert_eq!(client.failover("hi").await.unwrap().succeeded(), is_free, "{wait:?}");
+    }
+    while let Some(event) = stream.next().await {
+        event.unwrap();
+    }
+    assert!(stream.into_report().succeeded());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_never_fits_is_not_worth_waiting_for() {
     let small = Limits::default().input_tokens(a_minute(10));
     let down = ScriptedModel::new("p:b").then(failing(ErrorKind::Server));
@@ -301,6 +318,7 @@ async fn left(quota: &Quota) -> u64 {
 async fn a_call_costs_what_it_did_cost_and_at_least_what_was_reserved_where_that_is_unknown() {
     let used = |tokens| Usage { output_tokens: Some(tokens), ..Usage::default() };
     let told = |tokens| Step::events([StreamEvent::Text("one".into()), StreamEvent::Usage(used(tokens))]);
+    let status = |status| Error::new(ErrorKind::Server, "scripted").with_status(status);
     for (step, left) in [
         (Step::answer("one two"), 98),
         (Step::answer("one two").usage(used(90)), 10),
@@ -310,17 +328,50 @@ async fn a_call_costs_what_it_did_cost_and_at_least_what_was_reserved_where_that
         // What is told before the end is not all of it.
         (told(1), 40),
         (told(80), 20),
+        // Who knows how far it got.
         (failing(ErrorKind::Server), 40),
         (failing(ErrorKind::RateLimited), 40),
-        (failing(ErrorKind::BadRequest), 40),
+        (Step::error(status(200)), 40),
+        (Step::events([]).then_end(), 40),
         (Step::panic(), 40),
         (Step::stall(), 40),
+        // Nothing was written, unless there is a sign of it.
+        (Step::error(status(429)), 100),
+        (Step::error(status(500)), 100),
+        (Step::error(status(400)), 100),
+        (Step::events([StreamEvent::Usage(Usage::default())]).then_error(status(529)), 100),
+        (Step::events([StreamEvent::Usage(used(1))]).then_error(status(529)), 40),
+        (Step::events([StreamEvent::Usage(used(80))]).then_error(status(529)), 20),
+        (Step::events([StreamEvent::Reasoning("so".into())]).then_error(status(529)), 40),
+        (Step::answer("one two").then_error(status(529)), 40),
         // The provider knows nothing of these.
         (Step::connect_error(Error::new(ErrorKind::Connection, "")), 100),
         (Step::prepare_error(Error::unsupported("seed")), 100),
     ] {
         for streamed in [false, true] {
             assert_eq!(left_after(step.clone(), streamed).await, left, "streamed {streamed}: {step:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_answers_with_errors_is_asked_on_as_far_as_its_requests_and_input_go() {
+    let a_day = |amount| Rate::new(NonZeroU64::new(amount).unwrap(), secs(86_400));
+    let output = Limits::default().output_tokens(a_day(100));
+    for (limits, expected) in [
+        (output, None),
+        (output.requests(a_day(2)), Some(LimitReason::RequestRate)),
+        (output.input_tokens(a_day(25)), Some(LimitReason::InputTokenRate)),
+    ] {
+        let refusal = Error::new(ErrorKind::RateLimited, "").with_status(429);
+        let client = builder(&[ScriptedModel::new("p:a").then(Step::error(refusal))])
+            .limiter(limiting("p:a", limits))
+            .build()
+            .unwrap();
+        for asked in 0..3 {
+            let report = client.failover(request(40, 60)).await.unwrap();
+            let reason = limited(&report.attempts()[0]).map(|(reason, _)| reason);
+            assert_eq!(reason, expected.filter(|_| asked == 2), "{limits:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use circuit_breaker::{Percent, Preset, Rates, Settings, Window};
 use serde::{Deserialize, Serialize};
 
 use super::words::{self, Words};
-use super::{duration, is_default, percent};
+use super::{count, duration, is_default, percent};
 use crate::error::ConfigError;
 
 /// `[breaker]`: when a failing candidate is left alone, and for how long. [`Settings`] says more of each.
@@ -22,7 +22,7 @@ pub struct BreakerConfig {
     #[serde(deserialize_with = "words::deserialize", skip_serializing_if = "is_default")]
     pub preset: PresetName,
     /// How many failures in a row open the circuit. 3 unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub failure_threshold: Option<NonZeroU32>,
     /// How many per cent of the calls in the window have to fail to open it.
     #[serde(with = "percent", skip_serializing_if = "Option::is_none")]
@@ -30,19 +30,20 @@ pub struct BreakerConfig {
     /// How many per cent of them have to be slow to open it.
     #[serde(with = "percent", skip_serializing_if = "Option::is_none")]
     pub slow_call_rate: Option<Percent>,
-    /// From how long on a call is slow, whether it fails or not.
+    /// From how long on a call is slow, whether it fails or not: to the end of an answer that is collected, to the first
+    /// token of one that is handed out. None is, where every attempt has a shorter limit.
     #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub slow_call: Option<Duration>,
     /// The window is the calls that ended within this time.
     #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub window: Option<Duration>,
     /// The window is the last so many calls.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub window_calls: Option<NonZeroU32>,
     /// With fewer calls than this in the window nothing is concluded. 10 unless set, or as many as the window holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub minimum_calls: Option<NonZeroU32>,
-    /// How long it stays open before a call goes out as a probe. 120 s unless set.
+    /// How long it stays open before a call goes out as a probe, which is not zero. 120 s unless set.
     #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub cooldown: Option<Duration>,
     /// How long it stays open at most: each opening that follows on another stays open twice as long. Always the
@@ -52,7 +53,8 @@ pub struct BreakerConfig {
     /// Up to so many per cent are taken off each cooldown at random.
     #[serde(with = "percent", skip_serializing_if = "Option::is_none")]
     pub jitter: Option<Percent>,
-    /// How many probes go out while it is half-open. 1 unless set.
+    /// How many probes go out while it is half-open. 1 unless set. Without a bound the first result decides, also where
+    /// shares of the calls open the circuit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
     /// How long it may be half-open. Without end unless set.
@@ -84,8 +86,18 @@ impl TryFrom<&BreakerConfig> for Settings {
         }
         settings.cooldown = config.cooldown.unwrap_or(settings.cooldown);
         settings.longest_cooldown = config.longest_cooldown;
+        if config.cooldown == Some(Duration::ZERO) {
+            return Err(invalid("cooldown", "is zero: no call would be kept away"));
+        }
         if config.longest_cooldown.is_some_and(|longest| longest < settings.cooldown) {
-            return Err(invalid("longest_cooldown", "is shorter than the cooldown"));
+            let reason = match config.cooldown {
+                Some(_) => "is shorter than the cooldown".to_owned(),
+                None => format!(
+                    "is shorter than the cooldown, which is {} s unless set",
+                    settings.cooldown.as_secs()
+                ),
+            };
+            return Err(invalid("longest_cooldown", &reason));
         }
         settings.jitter = config.jitter;
         settings.probes = match config.probes {

@@ -18,20 +18,24 @@ pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) 
 
 /// Only called for a setting that is there: one that is not has its default.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    deserializer.deserialize_any(Written).map(Some)
+    deserializer.deserialize_any(Written)
 }
 
 struct Written;
 
 impl Visitor<'_> for Written {
-    type Value = Duration;
+    type Value = Option<Duration>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a duration such as \"15s\" or \"500ms\"")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
-        humantime::parse_duration(text).map_err(|error| {
+    fn visit_unit<E: Error>(self) -> Result<Option<Duration>, E> {
+        Ok(None)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<Duration>, E> {
+        humantime::parse_duration(text).map(Some).map_err(|error| {
             // What is no duration at all may be a key, and the explanation may quote it.
             let (shown, why) = (shown(text), error.to_string());
             let why = if shown == text { format!(": {why}") } else { String::new() };

@@ -1,8 +1,8 @@
 //! `[limits]`: how much may go out under a key.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use circuit_breaker::{InProcessLimiter, Limits, Rate};
@@ -10,9 +10,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::shown;
+use super::count::{self, Count};
 use super::shown::quoted;
-use crate::error::ConfigError;
+use super::{CandidateSpec, shown};
+use crate::error::{ConfigError, one_line};
 
 /// `[limits]`: how much may go out under each candidate's [quota key](field@super::CandidateSpec::quota_key), and with
 /// `[limits."key"]` under this one. A key with a section of its own has only the bounds that stand there.
@@ -33,25 +34,25 @@ pub struct LimitsConfig {
 #[non_exhaustive]
 pub struct KeyLimits {
     /// How many requests a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU64>,
     /// How many of them at once, after a pause. As many as in a minute unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub requests_burst: Option<NonZeroU64>,
     /// How many tokens of input a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub input_tokens_per_minute: Option<NonZeroU64>,
     /// How many of them at once, after a pause. As many as in a minute unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub input_tokens_burst: Option<NonZeroU64>,
-    /// How many tokens of output a minute.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// How many tokens of output a minute. A request without `max_tokens` reserves none, and is counted only afterwards.
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub output_tokens_per_minute: Option<NonZeroU64>,
     /// How many of them at once, after a pause. As many as in a minute unless set.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub output_tokens_burst: Option<NonZeroU64>,
     /// How many calls at a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "count::deserialize", skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<NonZeroU32>,
 }
 
@@ -67,7 +68,7 @@ const BOUNDS: [&str; 7] = [
 
 impl<'de> Deserialize<'de> for LimitsConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Written)
+        deserializer.deserialize_any(Written)
     }
 }
 
@@ -81,22 +82,31 @@ impl<'de> Visitor<'de> for Written {
         f.write_str("limits, and sections of limits by key")
     }
 
+    fn visit_unit<E: Error>(self) -> Result<LimitsConfig, E> {
+        Ok(LimitsConfig::default())
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LimitsConfig, A::Error> {
         let LimitsConfig { mut each, mut keys } = LimitsConfig::default();
         while let Some(name) = map.next_key::<String>()? {
-            match name.as_str() {
-                "requests_per_minute" => each.requests_per_minute = Some(map.next_value()?),
-                "requests_burst" => each.requests_burst = Some(map.next_value()?),
-                "input_tokens_per_minute" => each.input_tokens_per_minute = Some(map.next_value()?),
-                "input_tokens_burst" => each.input_tokens_burst = Some(map.next_value()?),
-                "output_tokens_per_minute" => each.output_tokens_per_minute = Some(map.next_value()?),
-                "output_tokens_burst" => each.output_tokens_burst = Some(map.next_value()?),
-                "in_flight" => each.in_flight = Some(map.next_value()?),
+            let bound = match name.as_str() {
+                "requests_per_minute" => &mut each.requests_per_minute,
+                "requests_burst" => &mut each.requests_burst,
+                "input_tokens_per_minute" => &mut each.input_tokens_per_minute,
+                "input_tokens_burst" => &mut each.input_tokens_burst,
+                "output_tokens_per_minute" => &mut each.output_tokens_per_minute,
+                "output_tokens_burst" => &mut each.output_tokens_burst,
+                "in_flight" => {
+                    each.in_flight = map.next_value_seed(Count(PhantomData))?;
+                    continue;
+                }
                 _ => {
                     let section = map.next_value_seed(Section(&name))?;
                     keys.insert(name, section);
+                    continue;
                 }
-            }
+            };
+            *bound = map.next_value_seed(Count(PhantomData))?;
         }
         Ok(LimitsConfig { each, keys })
     }
@@ -153,21 +163,44 @@ impl<'de> Visitor<'de> for Section<'_> {
 
 impl LimitsConfig {
     /// The limiter that holds calls to this; `None` where there are no bounds.
-    pub(crate) fn limiter<'a>(
+    pub(crate) fn limiter(
         &self,
-        quota_keys: impl Iterator<Item = Cow<'a, str>>,
+        candidates: &[CandidateSpec],
     ) -> Result<Option<InProcessLimiter>, ConfigError> {
-        let quota_keys: BTreeSet<_> = quota_keys.collect();
         let mut limiter = InProcessLimiter::new(self.each.limits("limits")?);
-        for (key, limits) in &self.keys {
+        for (at, (key, limits)) in self.keys.iter().enumerate() {
             let path = format!("limits.{}", quoted(key));
-            if !quota_keys.contains(key.as_str()) {
-                return Err(ConfigError::invalid(path, "is the quota key of no candidate"));
+            if !candidates.iter().any(|candidate| candidate.quota_key() == *key) {
+                let which = if shown(key) == key {
+                    String::new()
+                } else {
+                    format!("(number {} of {} by the alphabet) ", at + 1, self.keys.len())
+                };
+                let reason = format!("{which}is the quota key of no candidate{}", known(candidates));
+                return Err(ConfigError::invalid(path, reason));
             }
             limiter = limiter.limits_for(key.as_str(), limits.limits(&path)?);
         }
         Ok(Some(limiter).filter(|_| *self != Self::default()))
     }
+}
+
+/// The quota keys that candidates have, as the end of a message. One that somebody has given could be a credential, put
+/// there by mistake; one that is made of provider and model is the name that reports have too.
+fn known(candidates: &[CandidateSpec]) -> String {
+    let is_harmless = |it: &&CandidateSpec| {
+        let derived = it.quota_key.is_none() && it.id.is_none() && shown(&it.provider) == it.provider;
+        derived || shown(&it.quota_key()) == it.quota_key()
+    };
+    let keys: BTreeSet<_> = candidates
+        .iter()
+        .filter(is_harmless)
+        .map(|candidate| format!("`{}`", one_line(candidate.quota_key())))
+        .collect();
+    if keys.is_empty() {
+        return String::new();
+    }
+    format!(": there is {}", keys.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 impl KeyLimits {

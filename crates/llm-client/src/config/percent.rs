@@ -20,24 +20,28 @@ pub(super) fn serialize<S: Serializer>(value: &Option<Percent>, serializer: S) -
 
 /// Only called for a setting that is there: one that is not has its default.
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Percent>, D::Error> {
-    deserializer.deserialize_any(Written).map(Some)
+    deserializer.deserialize_any(Written)
 }
 
 struct Written;
 
 impl Visitor<'_> for Written {
-    type Value = Percent;
+    type Value = Option<Percent>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("whole per cent from 1 to 100")
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Percent, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Option<Percent>, E> {
         let share = u8::try_from(number).ok().and_then(Percent::new);
-        share.ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
+        share.map(Some).ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Percent, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Option<Percent>, E> {
         self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Option<Percent>, E> {
+        Ok(None)
     }
 }

@@ -31,15 +31,33 @@ fn is_harmless(text: &str) -> bool {
         return true;
     }
     let separates = |c: char| matches!(c, '_' | '-' | ':' | '.' | '/');
-    let (words, others): (Vec<&str>, Vec<&str>) =
-        text.split(separates).partition(|word| word.chars().all(|c| c.is_ascii_lowercase()));
-    let is_number = |word: &&str| {
-        word.len() <= LONGEST_NUMBER && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    let is_word = |word: &&str| {
+        let rest = word.strip_prefix(|c: char| c.is_ascii_uppercase()).filter(|rest| !rest.is_empty());
+        rest.unwrap_or(word).chars().all(|c| c.is_ascii_lowercase())
     };
+    let (words, others): (Vec<&str>, Vec<&str>) = undated(text).split(separates).partition(is_word);
+    let is_number =
+        |word: &&str| word.len() <= LONGEST_NUMBER && word.chars().all(|c| c.is_ascii_alphanumeric());
     text.len() <= LONGEST_NAME
         && words.iter().all(|word| word.len() < SHORTEST_KEY)
         && others.iter().all(is_number)
         && others.len() <= words.len()
+}
+
+/// A name without the date at its end, as models have it: `-20251001`, `-2024-07-18`.
+fn undated(text: &str) -> &str {
+    let is_date = |date: &str, form: &str| {
+        date.len() == form.len()
+            && date.starts_with("-20")
+            && date.chars().zip(form.chars()).all(|(c, like)| c == like || like == '0' && c.is_ascii_digit())
+    };
+    ["-00000000", "-0000-00-00"]
+        .into_iter()
+        .find_map(|form| {
+            let (name, date) = text.split_at_checked(text.len().checked_sub(form.len())?)?;
+            is_date(date, form).then_some(name)
+        })
+        .unwrap_or(text)
 }
 
 /// A message about what stands in this table, without what could be a key. Where there is no table, as the text is no
@@ -107,6 +125,10 @@ mod tests {
             "anthropic:claude-haiku-4-5",
             "openai:gpt-4o-mini",
             "input_per_1m",
+            "anthropic:claude-haiku-4-5-20251001",
+            "openai:gpt-4o-mini-2024-07-18",
+            "groq:llama-3.3-70B-Versatile",
+            "Acme-Production-Team",
         ] {
             assert_eq!(shown(name), name);
         }
@@ -122,6 +144,15 @@ mod tests {
             "sk-hunter22",
             "one-two-three-four-five-six-seven-eight-nine",
             "correct horse battery staple",
+            "anthropic:claude-haiku-4-5-202510011",
+            "anthropic:claude-haiku-4-5-99999999",
+            "anthropic:claude-haiku-20251001-20251001",
+            "ABCD-EFGH-IJKL-MNOP",
+            "acmeProductionTeam",
+            "Abc-aB3dE-Def-Ghi",
+            "abc-AbCde-def-ghi",
+            "d41d8cd98f00b204-20251001",
+            "deadbeefdeadbeef-2025-10-01",
         ] {
             assert_eq!(shown(key), MASK, "{key}");
         }

@@ -20,7 +20,16 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Words>(deserializer: D) 
 
 /// Only called for a setting that is there: one that is not has its default.
 pub(super) fn optional<'de, D: Deserializer<'de>, T: Words>(deserializer: D) -> Result<Option<T>, D::Error> {
-    deserialize(deserializer).map(Some)
+    let word = Option::<Word<T>>::deserialize(deserializer)?;
+    Ok(word.map(|Word(word)| word))
+}
+
+struct Word<T>(T);
+
+impl<'de, T: Words> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize(deserializer).map(Self)
+    }
 }
 
 struct Written<T>(PhantomData<T>);

@@ -129,8 +129,7 @@ impl Flight {
         contain(|| drop(events));
         if let Some(permit) = self.permit.take() {
             let mut settlement = Settlement::new(verdict(&attempt.outcome, &self.meter));
-            // What never went out says nothing of how fast the model is.
-            settlement.latency = self.dispatched.map(|_| self.meter.waited().unwrap_or(attempt.latency));
+            settlement.latency = self.dispatched.map(|_| self.meter.latency(attempt.latency));
             contain(|| permit.settle(settlement));
         }
         if self.dispatched.is_some() && self.progress.stage() != Stage::Prepare {
@@ -139,7 +138,10 @@ impl Flight {
         if let Some(slot) = self.slot.take() {
             let sent = self.dispatched.is_some() && self.progress.stage() == Stage::Sent;
             let reads = self.seat.candidate.counts_cache_reads;
-            let actual = actual(attempt.usage.as_ref(), slot.cost(), finished, reads);
+            let mut actual = actual(attempt.usage.as_ref(), slot.cost(), finished, reads);
+            if self.is_refused(attempt) {
+                actual.output_tokens = Some(0);
+            }
             contain(|| if sent { slot.settle(&actual) } else { drop(slot) });
         }
         if let Some(pause) = error_of(&attempt.outcome).and_then(pause_after) {
@@ -170,6 +172,15 @@ impl Flight {
             handed_out: self.handed_out,
             degraded: self.degraded,
         }
+    }
+
+    /// Whether the provider answered with an error in place of an answer, so that no model has written anything. Would
+    /// its output stay reserved, refusals would use up what is there for the calls after them.
+    fn is_refused(&self, attempt: &Attempt) -> bool {
+        let status = attempt.error().and_then(Error::status);
+        status.is_some_and(|status| !(200..300).contains(&status))
+            && attempt.usage.is_none()
+            && !self.meter.progressed()
     }
 
     fn phase(&self, finished: bool) -> Option<Phase> {
@@ -236,8 +247,8 @@ fn pause_after(error: &Error) -> Option<Duration> {
     }
 }
 
-/// What a call that went out did cost its limiter. Of an answer that is not whole only so much is known that it was not
-/// less: what was reserved for it stays.
+/// What a call that went out did cost its limiter. Of an answer that was cut only so much is known that it was not less:
+/// what was reserved for it stays.
 fn actual(
     usage: Option<&Usage>,
     reserved: &limiter::Cost,

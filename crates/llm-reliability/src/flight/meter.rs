@@ -42,6 +42,8 @@ pub(super) struct Meter {
     has_reader: bool,
     /// Somebody else decides when this is polled: as above, or the reader of a stream that looks for another answer.
     pub(super) paced: bool,
+    /// How long it took until it was handed out, where the call was awaited until then.
+    committed: Option<Duration>,
     /// By when a reader that waits would have come back, as of the last look at the time; and whether it has ever come
     /// later.
     expected: Option<Instant>,
@@ -70,6 +72,7 @@ impl Meter {
             finished: false,
             has_reader: false,
             paced: false,
+            committed: None,
             expected: None,
             was_away: false,
             waiting: None,
@@ -96,16 +99,21 @@ impl Meter {
     }
 
     /// From here on a reader decides when the next event is asked for.
-    pub(super) fn hand_out(&mut self) {
+    pub(super) fn hand_out(&mut self, dispatched: Option<Instant>) {
+        self.committed = dispatched.filter(|_| !self.paced).map(|at| at.elapsed());
         self.has_reader = true;
         self.paced = true;
     }
 
-    /// How long the model was waited for, where somebody else decides when that is: what a reader does between two events
-    /// does not make the model slow.
-    pub(super) fn waited(&self) -> Option<Duration> {
-        let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
-        self.paced.then(|| self.waited_in_all.saturating_add(waiting))
+    /// How long the model took, as far as that can be told, of an attempt that took so long. When an event came that
+    /// waited for its reader nobody knows: what is paced counts as no time at all.
+    pub(super) fn latency(&self, whole: Duration) -> Duration {
+        if self.paced { self.committed.unwrap_or_default() } else { whole }
+    }
+
+    /// Whether the model has shown that it is at work.
+    pub(super) fn progressed(&self) -> bool {
+        self.progressed
     }
 
     /// Whether the model had the whole of its limit to itself when this clock ran out: that nobody waited for it, as
