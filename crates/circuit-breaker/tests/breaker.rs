@@ -386,7 +386,7 @@ async fn a_reset_starts_a_key_anew() {
     let circuit = Circuit::new(breaker.clone(), "key");
     let late = admit(&circuit);
     fail(&circuit, 3);
-    breaker.reset("key");
+    breaker.reset("key").unwrap();
     assert_eq!(circuit.status().await, circuit_breaker::Status::default());
     late.settle(Verdict::Failure);
     fail(&circuit, 2);
@@ -397,11 +397,16 @@ async fn a_reset_starts_a_key_anew() {
     );
 
     breaker.set_mode("key", Mode::ForcedOpen).unwrap();
-    breaker.reset("key");
+    breaker.reset("key").unwrap();
     assert!(circuit.admit().await.is_err(), "it stays in its mode");
-    breaker.reset("never heard of");
-    assert_eq!(breaker.tracked_keys(), 1);
+    let other = Circuit::new(breaker.clone(), "clean");
+    let late: Vec<_> = (0..3).map(|_| admit(&other)).collect();
+    breaker.reset("clean").unwrap();
+    for permit in late {
+        permit.settle(Verdict::Failure);
+    }
+    assert_eq!(other.status().await.state, State::Closed, "also of a key that was not in trouble");
     let told: Vec<_> = events.lock().iter().map(|event| (event.from, event.to)).collect();
     let (closed, open) = (State::Closed, State::Open);
-    assert_eq!(told, [(closed, open), (open, closed), (closed, open), (open, open)]);
+    assert_eq!(told, [(closed, open), (open, closed), (closed, open), (open, open), (closed, closed)]);
 }

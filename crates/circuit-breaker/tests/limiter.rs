@@ -465,9 +465,26 @@ async fn a_reset_fills_the_rates_and_ends_the_deferral() {
     limiter.reset("key");
     let third = quota.admit(Cost::REQUEST).unwrap();
     assert_eq!(quota.admit(Cost::REQUEST).unwrap_err().reason, LimitReason::InFlight, "calls stay out");
-    drop((out, third));
+    let last = limiter.quota("key");
+    drop(out);
+    let more = last.admit(Cost::REQUEST).unwrap();
+    let refused = last.admit(Cost::REQUEST).unwrap_err();
+    assert_eq!(refused.reason, LimitReason::RequestRate, "what was taken before gives nothing back");
+    drop((third, more));
     limiter.reset("never heard of");
     assert_eq!(limiter.tracked_keys(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_says_when_the_rates_have_room_too() {
+    let limiter = Arc::new(InProcessLimiter::new(Limits::default().requests(Rate::per_minute(n(1)))));
+    let quota = limiter.quota("key");
+    quota.admit(Cost::REQUEST).unwrap().settle(&Cost::REQUEST);
+    for (hint, wait) in [(1, 60), (90, 90)] {
+        quota.defer(seconds(hint));
+        let refused = quota.admit(Cost::REQUEST).unwrap_err();
+        assert_eq!((refused.reason, refused.retry_after), (LimitReason::Deferred, Some(seconds(wait))));
+    }
 }
 
 /// A count of tokens that wrapped around: one report must not close a key for five hundred years.

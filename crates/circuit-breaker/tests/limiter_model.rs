@@ -143,8 +143,9 @@ impl Model {
             return Some((LimitReason::NeverFits, None));
         }
         if self.now < self.deferred_until {
-            let rest = Duration::from_nanos(self.deferred_until - self.now);
-            return Some((LimitReason::Deferred, Some(rest)));
+            let waits = rates().map(|(bucket, cost, _)| bucket.until_fit(cost));
+            let rest = waits.max().unwrap_or(0).max(self.deferred_until - self.now);
+            return Some((LimitReason::Deferred, Some(Duration::from_nanos(rest))));
         }
         if self.in_flight.is_some_and(|bound| self.out() >= bound) {
             return Some((LimitReason::InFlight, None));
@@ -385,8 +386,9 @@ impl<'a> Run<'a> {
             if let Some(wait) = retry_after {
                 let wait = u64::try_from(wait.as_nanos()).unwrap();
                 self.wait(wait - 1).await;
-                let early = self.model.refusal(amounts(&all));
-                assert_eq!(early, Some((reason, Some(Duration::from_nanos(1)))));
+                // A hint may be over by then, and it is a rate that has no room, or the calls in flight.
+                let (still, rest) = self.model.refusal(amounts(&all)).unwrap();
+                assert!(rest == Some(Duration::from_nanos(1)) || still == LimitReason::InFlight, "{still:?}");
                 self.admit(setup, &all, None, true).await;
                 self.wait(1).await;
                 continue;

@@ -6,7 +6,7 @@ use crate::in_process::cell::Summary;
 use crate::in_process::clock::Time;
 use crate::in_process::gcra::{Full, Gcra, Mark};
 use crate::in_process::leases::Leases;
-use crate::in_process::limits::{DIMENSIONS, Limits, REASONS, amounts};
+use crate::in_process::limits::{DIMENSIONS, Limits, REASONS, Rate, amounts};
 use crate::lease::LeaseId;
 use crate::limiter::{Cost, Reservation};
 use crate::refusal::{LimitReason, Limited};
@@ -57,7 +57,11 @@ impl Account {
         if let Err(limited @ Limited { reason: LimitReason::NeverFits, .. }) = rate {
             return Err(limited);
         }
-        self.deferral(now).map_or(Ok(()), Err)?;
+        if let Some(deferred) = self.deferral(now) {
+            // When it is over, the rates may still have no room.
+            let wait = rate.err().and_then(|limited| limited.retry_after);
+            return Err(Limited { retry_after: deferred.retry_after.max(wait), ..deferred });
+        }
         if let Some(limit) = self.limits.in_flight
             && !self.out.has_room(usize::try_from(limit.get()).unwrap_or(usize::MAX), now)
         {
@@ -136,9 +140,10 @@ impl Account {
         true
     }
 
-    /// All rates are full again and no hint is followed; calls in flight stay so.
+    /// All rates are full again and no hint is followed; calls in flight stay so, and have nothing left to give back.
     pub(super) fn reset(&mut self) {
         (self.rates, self.deferred_until) = (Default::default(), Time::ZERO);
+        self.out.each_mut().for_each(|holding| holding.marks = Default::default());
     }
 
     fn at(&mut self, now: Time) -> Time {
@@ -162,14 +167,12 @@ impl Account {
 
     /// It is as if its key had never been heard of.
     pub(super) fn is_idle(&self, now: Time) -> bool {
+        let full = |(rate, gcra): (&Option<Rate>, &Gcra)| {
+            rate.is_none_or(|rate| gcra.is_full(&rate, now.as_nanos()))
+        };
         self.deferred_until <= now
-            && self.out.count(now) == 0
-            && self
-                .limits
-                .rates()
-                .iter()
-                .zip(&self.rates)
-                .all(|(rate, gcra)| rate.is_none_or(|rate| gcra.is_full(&rate, now.as_nanos())))
+            && self.limits.rates().iter().zip(&self.rates).all(full)
+            && !self.out.any(now)
     }
 }
 

@@ -104,6 +104,7 @@ impl InProcessBreaker {
 
     /// Puts a circuit into a [`Mode`]: holds it open or closed, or switches it off, until another mode is set. Its
     /// circuit starts anew, closed as far as the mode allows, and calls that were admitted before have no say any more.
+    /// Where it is in that mode already, nothing changes; [`reset`](Self::reset) starts it anew in any case.
     ///
     /// # Errors
     ///
@@ -124,13 +125,19 @@ impl InProcessBreaker {
 
     /// Starts a key anew: its circuit is closed, as far as its [mode](Self::set_mode) allows, and calls that were admitted
     /// before have no say any more. Tells the listener, also where it was closed.
-    pub fn reset(&self, key: &str) {
+    ///
+    /// # Errors
+    ///
+    /// As for [`set_mode`](Self::set_mode).
+    pub fn reset(&self, key: &str) -> Result<(), NoRoom> {
         let registry = &self.registry;
         let mut place = registry.visit(key);
-        let Some(entry) = place.get().cloned() else { return };
+        let now = registry.clock.now();
+        let entry = registry.there(&mut place, now).ok_or(NoRoom)?;
         let reset = |machine: &mut Machine, at| machine.reset(&registry.settings, at);
-        let moved = registry.change(&mut entry.lock(), reset, registry.clock.now());
+        let moved = registry.change(&mut entry.lock(), reset, now);
         self.finish(place, Some(Box::new(moved)));
+        Ok(())
     }
 
     fn try_ask(&self, key: &str) -> Option<Result<Admission, Rejection>> {

@@ -72,10 +72,10 @@ impl Gcra {
         back
     }
 
-    /// What was not reserved, and is known now. One report keeps nobody away for longer than a day, or than the burst takes
-    /// to come back: what claims more is a mistake.
+    /// What was not reserved, and is known now. One report keeps nobody away for longer than a day, or than the rate's
+    /// period, or than the burst takes to come back: what claims more is a mistake.
     pub(super) fn charge(&mut self, rate: &Rate, amount: u64, now: u64) {
-        let longest = rate.tolerance().max(rate.ticks(DAY));
+        let longest = rate.tolerance().max(rate.period()).max(rate.ticks(DAY));
         self.full_at = self.full_at.max(rate.ticks(now)).saturating_add(rate.span(amount).min(longest));
     }
 

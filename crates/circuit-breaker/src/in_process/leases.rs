@@ -70,6 +70,11 @@ impl<T> Leases<T> {
         self.held.iter_mut().map(|held| &mut held.what)
     }
 
+    /// Whether one is out still.
+    pub(super) fn any(&self, now: Time) -> bool {
+        self.held.iter().any(|held| now < held.expires)
+    }
+
     pub(super) fn count(&self, now: Time) -> usize {
         self.held.iter().filter(|held| now < held.expires).count()
     }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::in_process::account::Account;
 use crate::in_process::cell::Cell;
 use crate::in_process::clock::{Clock, Time};
-use crate::in_process::limits::Limits;
+use crate::in_process::limits::{Limits, amounts};
 use crate::in_process::settings::{DAY, hold};
 use crate::in_process::shards::{Place, Shards};
 use crate::in_process::untracked::{Untold, Untracked};
@@ -52,7 +52,8 @@ pub use local::{LocalQuota, LocalSlot};
 ///
 /// What is known is reserved with the yes. What is not, the [estimator](Self::estimator) may say; without one, a call
 /// of unknown size needs room for one unit and reserves none. The settlement sets each right: what was too much is
-/// given back as far as it has not come back by itself, what was too little is charged.
+/// given back as far as it has not come back by itself, what was too little is charged (of one report, as much as comes
+/// back in a day, or in the rate's period if that is longer: what claims more is a mistake).
 ///
 /// # Memory
 ///
@@ -206,14 +207,28 @@ impl InProcessLimiter {
         cell.lock().change(|account| account.acquire(ask.lease, cost, now, expires)).0
     }
 
-    /// Ends what is held under a key.
-    fn end(&self, key: &str, end: impl FnOnce(&mut Account, Time)) {
+    fn end(&self, key: &str, lease: LeaseId, reserved: &Cost, actual: &Cost) {
         let mut place = self.accounts.lock(key);
         self.sweep_if_due(&mut place);
         let now = self.clock.now();
-        // Also where it was forgotten: the call may have been out for longer than its hold.
-        if let Some(cell) = self.there(&mut place, now) {
-            cell.lock().change(|account| end(account, now));
+        // A call that was out for longer than its hold may have been forgotten, and is charged all the same.
+        if place.get().is_none() && !exceeds(actual, reserved) {
+            return;
+        }
+        let Some(cell) = self.there(&mut place, now) else {
+            drop(place);
+            return self.untold.tell(key, now);
+        };
+        cell.lock().change(|account| account.settle(lease, reserved, actual, now));
+        self.remove_if_idle(&mut place);
+    }
+
+    fn release(&self, key: &str, lease: LeaseId) {
+        let mut place = self.accounts.lock(key);
+        self.sweep_if_due(&mut place);
+        if let Some(cell) = place.get() {
+            let now = self.clock.now();
+            cell.lock().change(|account| account.abandon(lease, now));
             self.remove_if_idle(&mut place);
         }
     }
@@ -259,6 +274,11 @@ impl InProcessLimiter {
     }
 }
 
+/// Whether a call has cost more than was reserved for it, in any dimension.
+fn exceeds(actual: &Cost, reserved: &Cost) -> bool {
+    amounts(actual).into_iter().zip(amounts(reserved)).any(|(actual, reserved)| actual > reserved)
+}
+
 fn keep(cell: &Arc<Cell<Account>>, now: Time) -> bool {
     Arc::strong_count(cell) > 1 || !cell.lock().get().is_idle(now)
 }
@@ -274,11 +294,11 @@ impl Limiter for InProcessLimiter {
     }
 
     fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost) {
-        self.end(key, |account, now| account.settle(lease, &reservation.cost, actual, now));
+        self.end(key, lease, &reservation.cost, actual);
     }
 
     fn abandon(&self, key: &str, lease: LeaseId, _: Option<Reservation>) {
-        self.end(key, |account, now| account.abandon(lease, now));
+        self.release(key, lease);
     }
 
     fn defer(&self, key: &str, delay: Duration) {

@@ -127,6 +127,11 @@ impl Rate {
         u128::from(amount).saturating_mul(self.period.as_nanos())
     }
 
+    /// In ticks.
+    pub(super) fn period(&self) -> u128 {
+        self.span(self.amount.get())
+    }
+
     /// In ticks, the time in which the burst comes back.
     pub(super) fn tolerance(&self) -> u128 {
         self.span(self.burst.get())

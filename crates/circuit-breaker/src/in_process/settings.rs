@@ -49,7 +49,7 @@ pub struct Settings {
     pub max_hold: Duration,
     /// How many keys are kept track of at most. Where failures in a row decide, only keys in trouble count; where
     /// [`Rates`] do, all that have results in their window. When there is no room, keys that are closed and clean and were
-    /// not heard of for a cooldown make room, then those that were not for their longest cooldown and
+    /// not heard of for a cooldown make room, and those that were not for their longest cooldown and
     /// [`max_hold`](Self::max_hold) together, and open ones so long after their cooldown; where there are none, further
     /// keys are let through untracked. It is searched for room once a second at most. With zero no circuit opens.
     pub max_keys: usize,

@@ -140,8 +140,8 @@ impl<V> Place<'_, V> {
         if len.load(Ordering::Acquire) >= *max_keys {
             self.search(keep, now);
         }
-        if len.fetch_add(1, Ordering::AcqRel) >= *max_keys {
-            len.fetch_sub(1, Ordering::AcqRel);
+        let one_more = |len: usize| (len < *max_keys).then_some(len + 1);
+        if len.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_err() {
             return false;
         }
         let hash = |(key, _): &(Arc<str>, V)| self.shards.hash(key);

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use super::InProcessLimiter;
 use crate::in_process::account::Account;
 use crate::in_process::cell::Cell;
-use crate::in_process::clock::Time;
 use crate::lease::{Ask, LeaseId};
 use crate::limiter::{Cost, Reservation};
 use crate::refusal::Limited;
@@ -126,14 +125,16 @@ impl LocalQuota {
         Ok(slot(self.bounded.then_some(ask.lease), reservation))
     }
 
-    fn end(&self, end: impl FnOnce(&mut Account, Time)) {
-        match &self.cell {
-            Some(cell) => {
-                let now = self.limiter.clock.now();
-                cell.lock().change(|account| end(account, now));
-            }
-            None => self.limiter.end(&self.key, end),
-        }
+    fn settle(&self, lease: LeaseId, reserved: &Cost, actual: &Cost) {
+        let Some(cell) = &self.cell else { return self.limiter.end(&self.key, lease, reserved, actual) };
+        let now = self.limiter.clock.now();
+        cell.lock().change(|account| account.settle(lease, reserved, actual, now));
+    }
+
+    fn abandon(&self, lease: LeaseId) {
+        let Some(cell) = &self.cell else { return self.limiter.release(&self.key, lease) };
+        let now = self.limiter.clock.now();
+        cell.lock().change(|account| account.abandon(lease, now));
     }
 }
 
@@ -177,8 +178,7 @@ impl LocalSlot<'_> {
     /// Reports what the call did cost; a part that is unknown stays as reserved.
     pub fn settle(mut self, actual: &Cost) {
         if let Some(lease) = self.lease.take() {
-            let reserved = self.reservation.cost;
-            self.quota.end(|account, now| account.settle(lease, &reserved, actual, now));
+            self.quota.settle(lease, &self.reservation.cost, actual);
         }
     }
 
@@ -196,15 +196,12 @@ impl LocalSlot<'_> {
 impl Drop for LocalSlot<'_> {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
-        let reserved = self.reservation.cost;
-        let dispatched = self.dispatched;
-        self.quota.end(|account, now| {
-            if dispatched {
-                account.settle(lease, &reserved, &reserved, now);
-            } else {
-                account.abandon(lease, now);
-            }
-        });
+        if self.dispatched {
+            let reserved = self.reservation.cost;
+            self.quota.settle(lease, &reserved, &reserved);
+        } else {
+            self.quota.abandon(lease);
+        }
     }
 }
 

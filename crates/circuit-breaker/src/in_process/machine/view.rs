@@ -59,7 +59,7 @@ impl Machine {
             && match &self.phase {
                 Phase::Closed(_) => self.is_quiet_for(silence, now),
                 Phase::Open { until } => until.after(silence) <= now,
-                Phase::HalfOpen { probes, .. } => self.is_quiet_for(silence, now) && probes.count(now) == 0,
+                Phase::HalfOpen { probes, .. } => self.is_quiet_for(silence, now) && !probes.any(now),
             }
     }
 
