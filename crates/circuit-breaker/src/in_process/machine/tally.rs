@@ -123,14 +123,17 @@ pub(super) struct LastCalls {
 
 impl LastCalls {
     fn push(&mut self, ended: Ended, size: usize) {
-        if self.ended.len() >= size
-            && let Some(oldest) = self.ended.pop_front()
-        {
+        let oldest = if self.ended.len() >= size { self.ended.pop_front() } else { None };
+        self.ended.push_back(ended);
+        // As in most calls: one success comes and another goes.
+        if oldest == Some(ended) {
+            return;
+        }
+        if let Some(oldest) = oldest {
             let mut gone = Counts::default();
             gone.add(oldest);
             self.counts.remove(gone);
         }
-        self.ended.push_back(ended);
         self.counts.add(ended);
     }
 }
