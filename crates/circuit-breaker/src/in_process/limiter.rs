@@ -207,7 +207,7 @@ impl InProcessLimiter {
         cell.lock().change(|account| account.acquire(ask.lease, cost, now, expires)).0
     }
 
-    fn end(&self, key: &str, lease: LeaseId, reserved: &Cost, actual: &Cost) {
+    fn report(&self, key: &str, lease: LeaseId, reserved: &Cost, actual: &Cost) {
         let mut place = self.accounts.lock(key);
         self.sweep_if_due(&mut place);
         let now = self.clock.now();
@@ -294,7 +294,7 @@ impl Limiter for InProcessLimiter {
     }
 
     fn settle(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost) {
-        self.end(key, lease, &reservation.cost, actual);
+        self.report(key, lease, &reservation.cost, actual);
     }
 
     fn abandon(&self, key: &str, lease: LeaseId, _: Option<Reservation>) {

@@ -126,7 +126,7 @@ impl LocalQuota {
     }
 
     fn settle(&self, lease: LeaseId, reserved: &Cost, actual: &Cost) {
-        let Some(cell) = &self.cell else { return self.limiter.end(&self.key, lease, reserved, actual) };
+        let Some(cell) = &self.cell else { return self.limiter.report(&self.key, lease, reserved, actual) };
         let now = self.limiter.clock.now();
         cell.lock().change(|account| account.settle(lease, reserved, actual, now));
     }
