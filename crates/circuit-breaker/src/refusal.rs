@@ -50,6 +50,9 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
+    /// Every reason that this version knows.
+    pub const ALL: &[Self] = &[Self::Open, Self::ProbesTaken, Self::ForcedOpen, Self::StoreUnavailable];
+
     /// The name in reports and metrics, `snake_case`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -128,6 +131,18 @@ pub enum LimitReason {
 }
 
 impl LimitReason {
+    /// Every reason that this version knows.
+    pub const ALL: &[Self] = &[
+        Self::Deferred,
+        Self::Rate,
+        Self::RequestRate,
+        Self::InputTokenRate,
+        Self::OutputTokenRate,
+        Self::InFlight,
+        Self::NeverFits,
+        Self::StoreUnavailable,
+    ];
+
     /// The name in reports and metrics, `snake_case`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -173,6 +188,29 @@ impl fmt::Display for Again {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The compiler asks here for a reason that is new.
+    #[test]
+    fn all_reasons_are_all_there_are() {
+        let place = |reason: &RejectReason| match reason {
+            RejectReason::Open => 0,
+            RejectReason::ProbesTaken => 1,
+            RejectReason::ForcedOpen => 2,
+            RejectReason::StoreUnavailable => 3,
+        };
+        assert!(RejectReason::ALL.iter().map(place).eq(0..4));
+        let place = |reason: &LimitReason| match reason {
+            LimitReason::Deferred => 0,
+            LimitReason::Rate => 1,
+            LimitReason::RequestRate => 2,
+            LimitReason::InputTokenRate => 3,
+            LimitReason::OutputTokenRate => 4,
+            LimitReason::InFlight => 5,
+            LimitReason::NeverFits => 6,
+            LimitReason::StoreUnavailable => 7,
+        };
+        assert!(LimitReason::ALL.iter().map(place).eq(0..8));
+    }
 
     #[test]
     fn a_refusal_says_why_and_when() {

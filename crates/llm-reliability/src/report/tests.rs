@@ -158,19 +158,10 @@ fn every_outcome_survives_the_way_there_and_back() {
         },
         Outcome::Cancelled,
     ];
-    let rejected = [RejectReason::Open, RejectReason::ForcedOpen, RejectReason::StoreUnavailable]
-        .map(|reason| Outcome::PreemptedOpen { retry_after: None, reason });
-    let limited = [
-        LimitReason::Deferred,
-        LimitReason::Rate,
-        LimitReason::RequestRate,
-        LimitReason::InputTokenRate,
-        LimitReason::OutputTokenRate,
-        LimitReason::InFlight,
-        LimitReason::NeverFits,
-        LimitReason::StoreUnavailable,
-    ]
-    .map(|reason| Outcome::PreemptedLimited { retry_after: second, reason });
+    let rejected =
+        RejectReason::ALL.iter().map(|&reason| Outcome::PreemptedOpen { retry_after: None, reason });
+    let limited =
+        LimitReason::ALL.iter().map(|&reason| Outcome::PreemptedLimited { retry_after: second, reason });
     for outcome in outcomes.into_iter().chain(rejected).chain(limited) {
         let ended = match outcome {
             Outcome::PreemptedLimited { reason: LimitReason::NeverFits, .. } => Ended::Exhausted,

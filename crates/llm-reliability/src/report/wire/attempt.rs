@@ -158,19 +158,11 @@ impl WireAttempt {
 
 /// A reason of a later version reads as the plainest one.
 fn reject_reason(name: &str) -> RejectReason {
-    let known = [RejectReason::ProbesTaken, RejectReason::ForcedOpen, RejectReason::StoreUnavailable];
-    known.into_iter().find(|reason| reason.as_str() == name).unwrap_or(RejectReason::Open)
+    let known = RejectReason::ALL.iter().find(|reason| reason.as_str() == name);
+    known.copied().unwrap_or(RejectReason::Open)
 }
 
 fn limit_reason(name: &str) -> LimitReason {
-    let known = [
-        LimitReason::Deferred,
-        LimitReason::RequestRate,
-        LimitReason::InputTokenRate,
-        LimitReason::OutputTokenRate,
-        LimitReason::InFlight,
-        LimitReason::NeverFits,
-        LimitReason::StoreUnavailable,
-    ];
-    known.into_iter().find(|reason| reason.as_str() == name).unwrap_or(LimitReason::Rate)
+    let known = LimitReason::ALL.iter().find(|reason| reason.as_str() == name);
+    known.copied().unwrap_or(LimitReason::Rate)
 }
