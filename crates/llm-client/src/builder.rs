@@ -42,7 +42,7 @@ pub struct Member(Kind);
 #[derive(Debug)]
 enum Kind {
     Provider(Box<Provider>),
-    Ready(Candidate),
+    Ready(Box<Candidate>),
 }
 
 impl From<Provider> for Member {
@@ -53,7 +53,7 @@ impl From<Provider> for Member {
 
 impl<C: Into<Candidate>> From<C> for Member {
     fn from(candidate: C) -> Self {
-        Self(Kind::Ready(candidate.into()))
+        Self(Kind::Ready(Box::new(candidate.into())))
     }
 }
 
@@ -129,7 +129,7 @@ impl Builder {
                     from_env = provider.origin == Origin::Environment;
                     candidate(&place, *provider, &registry, &http)?
                 }
-                Kind::Ready(candidate) => candidate,
+                Kind::Ready(candidate) => *candidate,
             };
             if candidates.iter().any(|earlier| earlier.key() == candidate.key()) {
                 let id = one_line(candidate.key());

@@ -123,6 +123,12 @@ impl Bucket {
         Self { size, tokens: AtomicU64::new(size.map_or(0, |size| size.reserve)) }
     }
 
+    /// One that begins empty and saves up so many tokens.
+    pub(crate) fn saving(per_call: f64, most: u32) -> Self {
+        let RetryBudget(size) = RetryBudget::new(per_call, most);
+        Self { size, tokens: AtomicU64::new(0) }
+    }
+
     /// A call that may retry sends its first request.
     pub(crate) fn earn(&self) {
         let Some(Size { per_call, reserve }) = self.size else { return };
@@ -131,6 +137,13 @@ impl Bucket {
         // One that is full is not written to.
         let add = |tokens: u64| (tokens < most).then(|| tokens.saturating_add(per_call).min(most));
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
+    /// What was taken was not used.
+    pub(crate) fn give_back(&self) {
+        if self.size.is_some() {
+            self.tokens.fetch_add(TOKEN, Ordering::Relaxed);
+        }
     }
 
     /// Takes the token of one retry. Says whether there was one.

@@ -2,6 +2,7 @@
 
 use llm_protocol::{Message, Request};
 
+use crate::fan_out::FanOut;
 use crate::policy::Policy;
 use crate::timeouts::Timeouts;
 
@@ -11,12 +12,13 @@ pub struct Call {
     pub(crate) request: Request,
     pub(crate) timeouts: Timeouts,
     pub(crate) policy: Option<Policy>,
+    pub(crate) fan_out: Option<FanOut>,
 }
 
 impl Call {
     /// A call with the client's settings.
     pub fn new(request: impl Into<Request>) -> Self {
-        Self { request: request.into(), timeouts: Timeouts::default(), policy: None }
+        Self { request: request.into(), timeouts: Timeouts::default(), policy: None, fan_out: None }
     }
 
     /// Sets limits for this call; they win over the candidates' and the client's.
@@ -28,6 +30,12 @@ impl Call {
     /// Sets the policy for this call.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = Some(policy);
+        self
+    }
+
+    /// Sets who takes part in this `fan_out` and how many answers are enough.
+    pub fn fan_out(mut self, fan_out: FanOut) -> Self {
+        self.fan_out = Some(fan_out);
         self
     }
 }
@@ -69,4 +77,16 @@ pub enum InputError {
     /// Two candidates have one name, so their attempts and their circuits could not be told apart.
     #[error("two candidates are called `{0}`")]
     DuplicateId(String),
+    /// No candidate has this key, which a `fan_out` names.
+    #[error("no candidate is called `{0}`")]
+    UnknownCandidate(String),
+    /// A `fan_out` wants more answers than it has seats, or none.
+    #[error("{required} of {seats} answers cannot be a quorum")]
+    #[non_exhaustive]
+    Quorum {
+        /// How many answers it wants.
+        required: usize,
+        /// How many seats there are.
+        seats: usize,
+    },
 }

@@ -27,6 +27,7 @@ pub struct Candidate {
     pub(crate) stream: StreamMode,
     pub(crate) price: Option<Price>,
     pub(crate) priority: i32,
+    pub(crate) weight: u32,
     pub(crate) quota_key: Option<Arc<str>>,
     pub(crate) counts_cache_reads: bool,
 }
@@ -40,6 +41,7 @@ impl Candidate {
             stream: StreamMode::default(),
             price: None,
             priority: 0,
+            weight: 1,
             quota_key: None,
             counts_cache_reads: true,
         }
@@ -68,6 +70,13 @@ impl Candidate {
     /// the order in which they are listed. Default 0; may be negative. A `fan_out` keeps to the list.
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = priority;
+        self
+    }
+
+    /// Sets how often a call begins with it, beside the weights of the others, where the order is
+    /// [`Weighted`](crate::Weighted). Default 1; 0 is never.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
         self
     }
 
@@ -119,6 +128,7 @@ impl fmt::Debug for Candidate {
             .field("stream", &self.stream)
             .field("price", &self.price)
             .field("priority", &self.priority)
+            .field("weight", &self.weight)
             .finish_non_exhaustive()
     }
 }

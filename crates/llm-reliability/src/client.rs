@@ -8,16 +8,21 @@ use circuit_breaker::{
 };
 use futures::future::{join, join_all};
 use llm_protocol::Request;
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::budget::{Bucket, RetryBudget};
 use crate::call::InputError;
 use crate::candidate::Candidate;
 use crate::estimate::estimate_cost;
+use crate::fan_out::FanOut;
+use crate::hedge::Hedging;
 use crate::observer::Observer;
+use crate::order::Order;
 use crate::policy::Policy;
 use crate::run::{Estimator, Seat, Shared};
 use crate::timeouts::Timeouts;
+use crate::traffic::Traffic;
 
 /// Candidates with what decides between them. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -88,6 +93,9 @@ pub struct ClientBuilder {
     estimator: Option<Estimator>,
     policy: Policy,
     budget: RetryBudget,
+    hedges: Option<f64>,
+    order: Option<Arc<dyn Order>>,
+    fan_out: FanOut,
     timeouts: Timeouts,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -183,6 +191,28 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how many [hedges](Policy::hedge) there may be, as a share of the calls: 0.05 unless set, one for twenty calls.
+    /// Each client counts for itself, clones of it together; at most ten are saved up, and it begins with none. A share that
+    /// is negative or not a number is 0.
+    pub fn hedge_budget(mut self, share: f64) -> Self {
+        self.hedges = Some(share);
+        self
+    }
+
+    /// Sets whom a `failover` asks first, and who comes after. By [priority](Candidate::priority), and as listed, unless
+    /// set.
+    pub fn order(mut self, order: impl Order + 'static) -> Self {
+        self.order = Some(Arc::new(order));
+        self
+    }
+
+    /// Sets who takes part in a `fan_out`, and how many answers are enough; a [call](crate::Call::fan_out) may have it
+    /// otherwise. Every candidate, all waited for, unless set.
+    pub fn fan_out(mut self, fan_out: FanOut) -> Self {
+        self.fan_out = fan_out;
+        self
+    }
+
     /// Sets the clocks; candidates and calls may have others.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
@@ -199,7 +229,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`InputError::NoCandidates`], or [`InputError::DuplicateId`] when two candidates have one key.
+    /// [`InputError::NoCandidates`], [`InputError::DuplicateId`] when two candidates have one key, and what is wrong with
+    /// the [`fan_out`](Self::fan_out).
     pub fn build(self) -> Result<ResilientClient, InputError> {
         if self.candidates.is_empty() {
             return Err(InputError::NoCandidates);
@@ -233,6 +264,8 @@ impl ClientBuilder {
                     Arc::clone(candidate.quota_key.as_ref().unwrap_or(&key)),
                 ),
                 retries: Bucket::new(self.budget),
+                traffic: Traffic::default(),
+                delay: Mutex::default(),
                 key,
                 provider: candidate.adapter.provider().into(),
                 model: candidate.adapter.model().into(),
@@ -240,10 +273,22 @@ impl ClientBuilder {
             })
         };
         let seats: Vec<_> = self.candidates.into_iter().map(seat).collect();
-        let mut ranked = seats.clone();
-        ranked.sort_by_key(|seat| seat.candidate.priority);
-        let Self { policy, timeouts, .. } = self;
-        let shared = Shared { seats, ranked, policy, timeouts, observer, estimator };
+        self.fan_out.resolve(&seats)?;
+        let mut ranked: Vec<_> = (0..seats.len()).collect();
+        ranked.sort_by_key(|at| seats.get(*at).map(|seat| seat.candidate.priority));
+        let Self { policy, timeouts, order, fan_out, .. } = self;
+        let shared = Shared {
+            seats,
+            ranked,
+            watching: order.is_some().into(),
+            order,
+            policy,
+            fan_out,
+            hedging: Hedging::new(self.hedges.unwrap_or(0.05)),
+            timeouts,
+            observer,
+            estimator,
+        };
         Ok(ResilientClient { shared: Arc::new(shared), breaker, own_breaker, limiter })
     }
 }

@@ -1,5 +1,6 @@
 //! The one pipeline: admit, open, meter, collect or hand out, settle. Every attempt of every strategy is a flight.
 
+mod admission;
 mod landing;
 mod meter;
 
@@ -10,19 +11,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use circuit_breaker::{LimitReason, Limited, Permit, RejectReason, Rejection, Slot};
+use circuit_breaker::{Permit, Slot};
 use futures::{FutureExt, stream};
-use llm_protocol::{Clock, Error, ErrorKind, EventStream, Progress, ResponseBuilder, StreamEvent};
+use llm_protocol::{Error, ErrorKind, EventStream, Progress, ResponseBuilder, StreamEvent};
 use tokio::time::Instant;
 
+pub(crate) use self::admission::ADMISSION;
 use self::meter::Meter;
 use crate::attempt::{Attempt, Launch, Outcome};
 use crate::candidate::StreamMode;
-use crate::run::{Run, Seat, within};
-use crate::timeouts::deadline;
-
-/// How long a store may take over an admission before the candidate is passed over.
-const ADMISSION: Duration = Duration::from_secs(5);
+use crate::run::{Run, Seat};
 
 /// The most bytes that an answer may have, whatever its adapter lets through.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -32,6 +30,8 @@ const MAX_ANSWER_BYTES: usize = 256 << 20;
 pub(crate) enum Until {
     /// To the end: the answer is collected.
     Complete,
+    /// To the first token, which decides who collects the rest.
+    Won,
     /// To the first token: the rest is handed out as it comes.
     FirstToken,
     /// The same, while the reader of a stream that was cut decides when it goes on.
@@ -93,6 +93,8 @@ pub(crate) struct Flight {
     held: VecDeque<StreamEvent>,
     handed_out: bool,
     landed: bool,
+    /// Whether its candidate's traffic counts it.
+    counted: bool,
 }
 
 impl Flight {
@@ -123,83 +125,70 @@ impl Flight {
             held: VecDeque::new(),
             handed_out: false,
             landed: false,
+            counted: false,
         }
     }
 
-    /// From admission to the commit point. A panic on the way, in the adapter or in a store, is an error like others.
-    pub(crate) async fn fly(&mut self, until: Until) -> Result<(), Cause> {
+    /// From admission to the commit point.
+    pub(crate) async fn fly(mut self, until: Until) -> Landing {
         self.meter.paced = until == Until::Takeover;
-        let flown = AssertUnwindSafe(self.advance(until)).catch_unwind().await;
-        flown.unwrap_or_else(|_panic| Err(panicked().into()))
+        match contained(self.advance(until)).await {
+            Ok(()) if until != Until::Complete && self.has_token() => {
+                if until != Until::Won {
+                    self.hand_out();
+                }
+                Landing::Committed(Box::new(self))
+            }
+            Ok(()) => Landing::Landed(self.finish()),
+            Err(cause) => Landing::Landed(self.fail(cause)),
+        }
+    }
+
+    /// From admission to the end.
+    pub(crate) async fn collect(mut self) -> Attempt {
+        match contained(self.advance(Until::Complete)).await {
+            Ok(()) => self.finish(),
+            Err(cause) => self.fail(cause),
+        }
+    }
+
+    /// The rest of an answer that has won.
+    pub(crate) async fn collect_rest(mut self: Box<Self>) -> Attempt {
+        match contained(self.read(Until::Complete)).await {
+            Ok(()) => self.finish(),
+            Err(cause) => self.fail(cause),
+        }
     }
 
     async fn advance(&mut self, until: Until) -> Result<(), Cause> {
         self.admit().await?;
         self.open().await?;
+        self.read(until).await
+    }
+
+    async fn read(&mut self, until: Until) -> Result<(), Cause> {
         while let Some(event) = poll_fn(|cx| self.poll_event(cx)).await {
             let event = event?;
-            if until != Until::Complete {
-                self.held.push_back(event);
-                if self.has_token() {
-                    break;
-                }
+            match until {
+                Until::Complete => continue,
+                Until::Won => {}
+                Until::FirstToken | Until::Takeover => self.held.push_back(event),
+            }
+            if self.has_token() {
+                break;
             }
         }
         Ok(())
-    }
-
-    /// Asks everyone who may object, before anything leaves.
-    async fn admit(&mut self) -> Result<(), Cause> {
-        let capabilities = self.seat.candidate.adapter.capabilities();
-        if let Some(missing) = capabilities.missing(&self.run.request) {
-            let error = Error::unsupported(missing.as_str()).with_model_key(Arc::clone(&self.seat.key));
-            return Err(Cause::preempted(Outcome::PreemptedUnsupported(error)));
-        }
-        let hold = self.run.hold(self.meter.longest()).saturating_add(ADMISSION);
-        let silent = Rejection::new(RejectReason::StoreUnavailable).with_degraded(true);
-        let admitted = self.in_time(self.seat.circuit.admit_for(hold), Err(silent)).await?;
-        self.degraded |= admitted.as_ref().map_or_else(|rejection| rejection.degraded, Permit::degraded);
-        self.permit = Some(admitted.map_err(|rejection| {
-            let Rejection { retry_after, reason, .. } = rejection;
-            self.degraded |= reason == RejectReason::StoreUnavailable;
-            Cause::preempted(Outcome::PreemptedOpen { retry_after, reason })
-        })?);
-
-        let silent = Limited::new(LimitReason::StoreUnavailable).with_degraded(true);
-        let admitted = self.in_time(self.seat.quota.admit_for(self.run.cost(), hold), Err(silent)).await?;
-        self.degraded |= admitted.as_ref().map_or_else(|limited| limited.degraded, Slot::degraded);
-        self.slot = Some(admitted.map_err(|limited| {
-            let Limited { retry_after, reason, .. } = limited;
-            self.degraded |= reason == LimitReason::StoreUnavailable;
-            Cause::preempted(Outcome::PreemptedLimited { retry_after, reason })
-        })?);
-        Ok(())
-    }
-
-    /// What a store says, or what stands for it when the store says nothing for too long. Stores have limits of their
-    /// own, and much shorter ones: this one keeps a store that has none from holding up the call for ever.
-    fn in_time<T>(
-        &self,
-        admission: impl Future<Output = T> + Send,
-        silent: T,
-    ) -> impl Future<Output = Result<T, Error>> + Send
-    where
-        T: Send,
-    {
-        let limit = deadline(self.begun, ADMISSION);
-        let total = self.run.total.filter(|total| *total < limit);
-        async move {
-            match total {
-                Some(total) => within(total, admission).await.ok_or_else(|| Error::timeout(Clock::Total)),
-                None => Ok(within(limit, admission).await.unwrap_or(silent)),
-            }
-        }
     }
 
     /// Dispatches: asks for a stream where there is one, and lifts a whole answer into events where there is none.
     async fn open(&mut self) -> Result<(), Error> {
         let now = Instant::now();
         self.dispatched = Some(now);
+        if self.run.shared.is_watching() {
+            self.counted = true;
+            self.seat.traffic.dispatched();
+        }
         let Self { run, seat, progress, meter, .. } = self;
         let adapter = &seat.candidate.adapter;
         let streaming = match seat.candidate.stream {
@@ -265,7 +254,7 @@ impl Flight {
     }
 
     /// From here on it is handed out: its reader decides when it goes on.
-    pub(crate) fn hand_out(&mut self) {
+    fn hand_out(&mut self) {
         self.handed_out = true;
         self.meter.hand_out(self.dispatched);
     }
@@ -282,6 +271,11 @@ impl Flight {
     pub(crate) fn answer(&self) -> &ResponseBuilder {
         &self.answer
     }
+}
+
+/// A panic on the way, in the adapter or in a store, is an error like others.
+async fn contained(way: impl Future<Output = Result<(), Cause>>) -> Result<(), Cause> {
+    AssertUnwindSafe(way).catch_unwind().await.unwrap_or_else(|_panic| Err(panicked().into()))
 }
 
 /// What a stream says next. A panic in it is an error like others.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use llm_protocol::{Category, Clock, Error, ErrorKind};
 
 use crate::attempt::{Attempt, Outcome};
+use crate::hedge::Hedge;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Policy {
     wait_out: Duration,
     backoff: Duration,
     backoff_cap: Duration,
+    hedge: Option<Hedge>,
+    wait: Option<Duration>,
 }
 
 impl Default for Policy {
@@ -47,6 +50,8 @@ impl Default for Policy {
             wait_out: Duration::ZERO,
             backoff: Duration::from_millis(250),
             backoff_cap: Duration::from_secs(8),
+            hedge: None,
+            wait: None,
         }
     }
 }
@@ -141,6 +146,23 @@ impl Policy {
         self
     }
 
+    /// Has the next candidate asked beside one that is slow with its first token; see [`Hedge`]. Nobody is, unless set, and
+    /// again with `None`. A candidate that takes over from a [cut](Self::restart_on_cut) is not hedged.
+    pub fn hedge(mut self, hedge: impl Into<Option<Hedge>>) -> Self {
+        self.hedge = hedge.into();
+        self
+    }
+
+    /// Waits when every candidate was passed over because its circuit is open or its limit reached, for the first that
+    /// [says when](crate::Report::retry_after) it is available again; those are then asked once more, as
+    /// [`Launch::Retry`](crate::Launch::Retry), and waited for again if need be. All waits of a call together take no longer
+    /// than `longest`, and none goes beyond the call's total: where that would not do, the call ends as
+    /// [`Ended::Unavailable`](crate::Ended::Unavailable) at once, as it does unless this is set.
+    pub fn wait_when_unavailable(mut self, longest: Duration) -> Self {
+        self.wait = Some(longest).filter(|longest| !longest.is_zero());
+        self
+    }
+
     /// What comes after `attempt`, when its candidate has been retried `retried` times before. `jitter` in 0..1 is the
     /// random part of a pause. A failover that has no time or no token for a retry, or sees the circuit open, advances
     /// instead.
@@ -171,6 +193,14 @@ impl Policy {
     fn goes_on(&self, error: &Error) -> bool {
         let stops = error.category() == Category::Terminal && self.stop_on.contains(&error.kind());
         !stops && error.kind() != ErrorKind::Timeout(Clock::Total)
+    }
+
+    pub(crate) fn hedging(&self) -> Option<Hedge> {
+        self.hedge
+    }
+
+    pub(crate) fn waits(&self) -> Option<Duration> {
+        self.wait
     }
 
     /// Whether it ever tries a candidate again.

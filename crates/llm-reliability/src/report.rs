@@ -13,6 +13,7 @@ use llm_protocol::{Error, Response, Usage};
 use serde::{Deserialize, Serialize};
 
 pub use self::no_answer::NoAnswer;
+pub(crate) use self::quorum::{Judgement, Tally};
 pub use self::quorum::{Quorum, QuorumPolicy};
 use crate::attempt::{Attempt, Outcome};
 use crate::money::Cost;
@@ -118,7 +119,7 @@ impl Report {
         !self.attempts.iter().all(fine)
     }
 
-    /// Every attempt, in order; of a `fan_out` in the order of the candidates.
+    /// Every attempt, in the order in which they began; of a `fan_out` in the order of its seats, and then the substitutes.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
@@ -170,17 +171,7 @@ impl Report {
     /// unavailable or throttled. Only of those that know: one that waits for calls in flight to end, or for its probes,
     /// may be free before, one that is held open may stay so, and a request that never fits does not come to fit.
     pub fn retry_after(&self) -> Option<Duration> {
-        let unavailable = |attempt: &Attempt| {
-            matches!(
-                attempt.outcome,
-                Outcome::PreemptedOpen { .. }
-                    | Outcome::PreemptedLimited { .. }
-                    | Outcome::PreemptedUnsupported(_)
-                    | Outcome::DeferredBackpressure(_)
-            )
-        };
-        let all = self.attempts.iter().all(unavailable);
-        all.then(|| self.attempts.iter().filter_map(Attempt::retry_after).min()).flatten()
+        retry_after(&self.attempts)
     }
 
     /// The answer of a `failover`, or of a `fan_out` the first in the candidates' order.
@@ -195,6 +186,27 @@ impl Report {
             _ => Err(NoAnswer::new(self)),
         }
     }
+}
+
+/// The earliest that any of them is available again, if all were unavailable. Of a candidate that was asked again only the
+/// last word counts.
+pub(crate) fn retry_after(attempts: &[Attempt]) -> Option<Duration> {
+    let unavailable = |attempt: &Attempt| {
+        matches!(
+            attempt.outcome,
+            Outcome::PreemptedOpen { .. }
+                | Outcome::PreemptedLimited { .. }
+                | Outcome::PreemptedUnsupported(_)
+                | Outcome::DeferredBackpressure(_)
+        )
+    };
+    let is_last = |(at, attempt): &(usize, &Attempt)| {
+        let later = attempts.iter().skip(at + 1);
+        !later.into_iter().any(|later| later.model_key == attempt.model_key)
+    };
+    let all = attempts.iter().all(unavailable);
+    let last = attempts.iter().enumerate().filter(is_last);
+    all.then(|| last.filter_map(|(_, attempt)| attempt.retry_after()).min()).flatten()
 }
 
 /// Whose answer the caller had last: every earlier one was discarded for it.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -18,11 +19,14 @@ use crate::budget::Bucket;
 use crate::call::{Call, InputError};
 use crate::candidate::Candidate;
 use crate::contain::{Contained, contain};
-use crate::flight::{Flight, Landing, Until};
+use crate::fan_out::FanOut;
+use crate::hedge::{Hedge, Hedging};
 use crate::observer::Observer;
+use crate::order::Order;
 use crate::policy::{Policy, Step};
 use crate::report::{Ended, Quorum, Report, Strategy};
 use crate::timeouts::{Limits, Timeouts, deadline};
+use crate::traffic::Traffic;
 
 /// How long a store may take over the question whether a retry is worth a pause. What it says later is asked for
 /// anyway, when the pause is over.
@@ -34,9 +38,19 @@ pub(crate) struct Seat {
     pub(crate) circuit: Circuit,
     pub(crate) quota: Quota,
     pub(crate) retries: Bucket,
+    pub(crate) traffic: Traffic,
+    /// After how long it is hedged, as that was last observed.
+    pub(crate) delay: Mutex<Option<Duration>>,
     pub(crate) key: Arc<str>,
     pub(crate) provider: Arc<str>,
     pub(crate) model: Arc<str>,
+}
+
+impl Seat {
+    /// How many tokens it takes, where that is known. An adapter that panics knows nothing.
+    pub(crate) fn context_window(&self) -> Option<u64> {
+        contain(|| self.candidate.adapter.capabilities().context_window()).flatten()
+    }
 }
 
 /// What a call will cost its limiter.
@@ -46,13 +60,32 @@ pub(crate) type Estimator = Box<dyn Fn(&Request) -> Cost + Send + Sync>;
 pub(crate) struct Shared {
     /// As they are listed.
     pub(crate) seats: Vec<Arc<Seat>>,
-    /// As they are asked one after the other.
-    pub(crate) ranked: Vec<Arc<Seat>>,
+    /// Their positions, as they are asked one after the other.
+    pub(crate) ranked: Vec<usize>,
+    /// `None` where that is all.
+    pub(crate) order: Option<Arc<dyn Order>>,
     pub(crate) policy: Policy,
+    pub(crate) fan_out: FanOut,
+    pub(crate) hedging: Hedging,
+    /// Whether anybody looks at the candidates' traffic.
+    pub(crate) watching: AtomicBool,
     pub(crate) timeouts: Timeouts,
     pub(crate) observer: Arc<dyn Observer>,
     /// `None` where nobody asks what a call costs.
     pub(crate) estimator: Option<Estimator>,
+}
+
+impl Shared {
+    /// From now on traffic is counted.
+    fn watch(&self) {
+        if !self.is_watching() {
+            self.watching.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watching.load(Ordering::Relaxed)
+    }
 }
 
 /// One call while it runs.
@@ -69,6 +102,7 @@ pub(crate) struct Run {
     strategy: Strategy,
     timeouts: Timeouts,
     policy: Option<Policy>,
+    fan_out: Option<FanOut>,
 }
 
 impl Run {
@@ -85,7 +119,7 @@ impl Run {
             }
             Strategy::FanOut => None,
         });
-        Ok(Arc::new(Self {
+        let run = Self {
             shared: Arc::clone(shared),
             request: call.request,
             started,
@@ -95,7 +129,12 @@ impl Run {
             strategy,
             timeouts: call.timeouts,
             policy: call.policy,
-        }))
+            fan_out: call.fan_out,
+        };
+        if run.policy().hedging().is_some_and(Hedge::is_observed) {
+            run.shared.watch();
+        }
+        Ok(Arc::new(run))
     }
 
     pub(crate) fn limits(&self, seat: &Seat) -> Limits {
@@ -116,6 +155,10 @@ impl Run {
 
     pub(crate) fn policy(&self) -> &Policy {
         self.policy.as_ref().unwrap_or(&self.shared.policy)
+    }
+
+    pub(crate) fn fan_out(&self) -> &FanOut {
+        self.fan_out.as_ref().unwrap_or(&self.shared.fan_out)
     }
 
     /// A candidate was asked: where it may be asked again, its budget grows by what its first request adds.
@@ -142,7 +185,7 @@ impl Run {
         !open && self.has_time_for(pause) && (!charged || seat.retries.spend())
     }
 
-    fn has_time_for(&self, pause: Duration) -> bool {
+    pub(crate) fn has_time_for(&self, pause: Duration) -> bool {
         self.total.is_none_or(|total| deadline(Instant::now(), pause) < total)
     }
 
@@ -160,8 +203,11 @@ impl Run {
         trail.push(attempt);
     }
 
+    /// The trail so far, in the order in which the attempts began.
     pub(crate) fn take_trail(&self) -> Vec<Attempt> {
-        std::mem::take(&mut *self.trail.lock())
+        let mut trail = std::mem::take(&mut *self.trail.lock());
+        trail.sort_by_key(|attempt| attempt.ordinal);
+        trail
     }
 
     /// The time at which an attempt begins; a call's first begins with the call.
@@ -174,26 +220,6 @@ impl Run {
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.total.is_some_and(|total| now >= total)
-    }
-
-    /// One attempt, from admission to its commit point.
-    pub(crate) async fn attempt(
-        self: &Arc<Self>,
-        seat: &Arc<Seat>,
-        ordinal: usize,
-        launch: Launch,
-        begun: Instant,
-        until: Until,
-    ) -> Landing {
-        let mut flight = Flight::new(self, seat, ordinal, launch, begun);
-        match flight.fly(until).await {
-            Ok(()) if until != Until::Complete && flight.has_token() => {
-                flight.hand_out();
-                Landing::Committed(Box::new(flight))
-            }
-            Ok(()) => Landing::Landed(flight.finish()),
-            Err(cause) => Landing::Landed(flight.fail(cause)),
-        }
     }
 
     pub(crate) fn report(

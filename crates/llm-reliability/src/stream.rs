@@ -10,7 +10,7 @@ use futures::Stream;
 use llm_protocol::{Error, StreamEvent, Usage};
 
 use crate::attempt::Attempt;
-use crate::failover::{Course, Reached};
+use crate::course::{Course, Reached};
 use crate::flight::Flight;
 use crate::money::Cost;
 use crate::report::{Ended, Report, decisive_error, sum_usage};
@@ -55,7 +55,7 @@ impl FailoverStream {
         stream
     }
 
-    /// The attempts that have ended, in order. The one that is under way joins them at its end.
+    /// The attempts that have ended, in the order in which they began. The one that is under way joins them at its end.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
     }
@@ -91,7 +91,7 @@ impl FailoverStream {
         self.state = Handout::Done;
         self.gather();
         let (ended, elapsed) = self.over.unwrap_or_else(|| {
-            let whole = self.attempts.last().is_some_and(Attempt::succeeded);
+            let whole = self.attempts.iter().any(Attempt::succeeded);
             (if whole { Ended::Answered } else { Ended::Interrupted }, self.run.started.elapsed())
         });
         self.run.report(ended, self.attempts, None, elapsed)
@@ -100,6 +100,7 @@ impl FailoverStream {
     /// Takes over the attempts that have landed on the way.
     fn gather(&mut self) {
         self.attempts.append(&mut self.run.trail.lock());
+        self.attempts.sort_by_key(|attempt| attempt.ordinal);
     }
 
     fn end(&mut self, ended: Ended) {
@@ -120,7 +121,8 @@ impl FailoverStream {
         } else {
             self.give_up();
         }
-        self.attempts.push(attempt);
+        self.run.keep(attempt);
+        self.gather();
     }
 
     /// Nobody gives what is missing.

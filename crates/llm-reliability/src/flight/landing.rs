@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::{self as limiter, Settlement, Verdict};
-use llm_protocol::{Category, Error, ErrorKind, FinishReason, Response, Stage, Usage};
+use llm_protocol::{Category, Clock, Error, ErrorKind, FinishReason, Response, Stage, Usage};
 
 use super::meter::Meter;
 use super::{Cause, Flight};
@@ -118,8 +118,29 @@ impl Flight {
         let finished = told.finished;
         let attempt = self.attempt(outcome, told);
         self.settle(&attempt, finished);
+        self.leave_traffic(&attempt);
         observer::tell(&*self.run.shared.observer, &attempt);
         attempt
+    }
+
+    /// What its candidate's traffic learns of it: that it is over, and how long its first token took, or no less.
+    fn leave_traffic(&mut self, attempt: &Attempt) {
+        if !std::mem::take(&mut self.counted) {
+            return;
+        }
+        let traffic = &self.seat.traffic;
+        traffic.landed();
+        let kind = error_of(&attempt.outcome).map(Error::kind);
+        let first_token = match kind {
+            // Whoever reads a stream may have come for it late.
+            _ if !self.meter.is_timed() => None,
+            Some(ErrorKind::Timeout(Clock::FirstToken)) => Some(attempt.latency),
+            None if !self.streamed && attempt.succeeded() => Some(attempt.latency),
+            _ => attempt.first_token,
+        };
+        if let Some(first_token) = first_token {
+            traffic.note(first_token);
+        }
     }
 
     /// Tells breaker and limiter. Nothing here blocks, and what panics stays where it is.

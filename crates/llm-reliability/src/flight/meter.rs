@@ -111,6 +111,11 @@ impl Meter {
         if self.paced { self.committed.unwrap_or_default() } else { whole }
     }
 
+    /// Whether the call itself was awaited until its first token, so that this took as long as the model did.
+    pub(super) fn is_timed(&self) -> bool {
+        !self.paced || self.committed.is_some()
+    }
+
     /// Whether the model has shown that it is at work.
     pub(super) fn progressed(&self) -> bool {
         self.progressed

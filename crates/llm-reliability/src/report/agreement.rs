@@ -2,7 +2,7 @@
 
 use super::{Ended, Quorum, Report, Strategy};
 use crate::attempt::{Attempt, Launch, Outcome};
-use crate::failover::exhausted;
+use crate::course::exhausted;
 use crate::fan_out;
 
 pub(super) fn agrees(report: &Report) -> bool {
@@ -11,9 +11,8 @@ pub(super) fn agrees(report: &Report) -> bool {
     let ended = match (report.strategy, &report.quorum) {
         (Strategy::Failover, None) => a_failover_ends(report.ended, attempts),
         (Strategy::FanOut, Some(quorum)) => {
-            let apart = |attempt: &Attempt| attempt.launch == Launch::Panel && !attempt.handed_out;
             *quorum == Quorum::of(quorum.policy, attempts)
-                && attempts.iter().all(apart)
+                && a_panel_sits(attempts)
                 && report.ended == fan_out::ended(quorum, attempts)
         }
         _ => false,
@@ -21,28 +20,58 @@ pub(super) fn agrees(report: &Report) -> bool {
     in_order && ended
 }
 
+/// The seats, and behind them a substitute at most for each attempt that gave no answer.
+fn a_panel_sits(attempts: &[Attempt]) -> bool {
+    let seats = attempts.iter().take_while(|attempt| attempt.launch == Launch::Panel).count();
+    let without = |attempt: &&Attempt| !attempt.succeeded() && !matches!(attempt.outcome, Outcome::Cancelled);
+    let substitutes = attempts.len() - seats;
+    attempts.iter().skip(seats).all(|attempt| attempt.launch == Launch::Failover)
+        && substitutes <= attempts.iter().filter(without).count()
+        && !attempts.iter().any(|attempt| attempt.handed_out)
+}
+
 fn a_failover_ends(ended: Ended, attempts: &[Attempt]) -> bool {
-    let [first, ..] = attempts else { return ended == Ended::TotalTimeout };
-    let [earlier @ .., last] = attempts else { return false };
-    let follows = |pair: &[Attempt]| match pair {
-        [before, after] if before.model_key == after.model_key => after.launch == Launch::Retry,
-        [_, after] => matches!(after.launch, Launch::Failover | Launch::Hedge),
-        _ => false,
+    // Before anyone was asked: there was no time, or no telling who goes first.
+    let [first, ..] = attempts else { return matches!(ended, Ended::TotalTimeout | Ended::StoreUnavailable) };
+    let follows = |(at, attempt): (usize, &Attempt)| {
+        let again = attempts.iter().take(at).any(|earlier| earlier.model_key == attempt.model_key);
+        match attempt.launch {
+            Launch::Primary => at == 0,
+            Launch::Retry => again,
+            Launch::Failover | Launch::Hedge => at > 0 && !again,
+            Launch::Panel => false,
+        }
     };
+    let cancelled = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Cancelled);
     // What a reader has had of them was all, was cut, or was given up.
-    let final_outcome =
-        |attempt: &Attempt| matches!(attempt.outcome, Outcome::Success(_) | Outcome::Cancelled);
-    let readable = |attempt: &Attempt| final_outcome(attempt) || attempt.partial().is_some();
+    let readable =
+        |attempt: &Attempt| attempt.succeeded() || cancelled(attempt) || attempt.partial().is_some();
+    let is_hedge = |attempt: &Attempt| attempt.launch == Launch::Hedge;
+    // Nothing begins after the answer, or after its reader has gone away: only what ran beside it has a later number.
+    let is_last = |(at, attempt): (usize, &Attempt)| {
+        let ends_it = attempt.succeeded() || (cancelled(attempt) && attempt.handed_out);
+        !ends_it || attempts.iter().skip(at + 1).all(is_hedge)
+    };
+    // Someone was faster.
+    let lost = |(at, _): (usize, &Attempt)| attempts.iter().skip(at).any(is_hedge);
+    let mut given_up = attempts.iter().enumerate().filter(|(_, attempt)| cancelled(attempt));
     let handed_out = attempts.iter().any(|attempt| attempt.handed_out);
+    let answers = attempts.iter().filter(|attempt| attempt.succeeded()).count();
     first.launch == Launch::Primary
-        && attempts.windows(2).all(follows)
+        && attempts.iter().enumerate().all(follows)
         && attempts.iter().all(|attempt| readable(attempt) || !attempt.handed_out)
-        && !earlier.iter().any(final_outcome)
+        && attempts.iter().enumerate().all(is_last)
+        && answers == usize::from(ended == Ended::Answered)
         && match ended {
-            Ended::Answered => last.succeeded(),
-            Ended::Interrupted => handed_out && !last.succeeded(),
-            _ if handed_out || final_outcome(last) => false,
-            Ended::Stopped => matches!(last.outcome, Outcome::Failed(_)),
+            Ended::Answered => given_up.all(lost),
+            // Its reader may have gone away, also while another was to take over.
+            Ended::Interrupted => {
+                let end = attempts.len() - 1;
+                handed_out
+                    && given_up.all(|(at, attempt)| attempt.handed_out || at == end || lost((at, attempt)))
+            }
+            _ if handed_out || !given_up.all(lost) => false,
+            Ended::Stopped => attempts.iter().any(|attempt| matches!(attempt.outcome, Outcome::Failed(_))),
             Ended::TotalTimeout => true,
             Ended::Exhausted | Ended::Unavailable | Ended::StoreUnavailable => ended == exhausted(attempts),
             Ended::QuorumMet | Ended::QuorumNotMet => false,

@@ -1,0 +1,212 @@
+//! The one loop: a call on its way along its candidates.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuit_breaker::{LimitReason, RejectReason};
+use futures::FutureExt;
+use llm_protocol::ErrorKind;
+use tokio::time::Instant;
+
+use crate::attempt::{Attempt, Launch, Outcome};
+use crate::flight::{ADMISSION, Flight, Landing, Until};
+use crate::line::Line;
+use crate::order::Lineup;
+use crate::policy::Step;
+use crate::report::{Ended, retry_after};
+use crate::run::{Run, Seat, within};
+use crate::timeouts::deadline;
+
+/// Nobody is asked again sooner, whatever a store says.
+const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
+/// The way of one call along its candidates. It can be taken up where it was left: after an answer that was cut.
+pub(crate) struct Course {
+    pub(crate) run: Arc<Run>,
+    pub(crate) until: Until,
+    pub(crate) line: Line,
+    /// How many attempts have begun.
+    begun: usize,
+    /// Until when unavailable candidates are waited for, once they have been.
+    patience: Option<Instant>,
+}
+
+/// Where a course has come to.
+pub(crate) enum Reached {
+    /// The end of the call.
+    End(Ended),
+    /// The first token of an attempt that goes on, and the way from there.
+    Token(Box<Flight>, Course),
+}
+
+impl Course {
+    pub(crate) fn new(run: &Arc<Run>, until: Until) -> Self {
+        Self { run: Arc::clone(run), until, line: Line::new(&run.shared), begun: 0, patience: None }
+    }
+
+    /// Until one attempt reaches its commit point: every candidate that has not had its turn, and every try of it.
+    pub(crate) async fn advance(mut self) -> Reached {
+        if let Err(ended) = self.line_up().await {
+            return Reached::End(ended);
+        }
+        while let Some(mut seat) = self.next().await {
+            let (mut launch, mut retried) = (self.launch(), 0);
+            loop {
+                let now = self.run.begin(launch);
+                if self.run.is_over(now) {
+                    return Reached::End(Ended::TotalTimeout);
+                }
+                let (decided, landing) = self.attempt(&seat, launch, now).await;
+                let attempt = match landing {
+                    Landing::Committed(flight) => {
+                        self.until = Until::Takeover;
+                        return Reached::Token(flight, self);
+                    }
+                    Landing::Landed(attempt) => attempt,
+                };
+                if let Some(hedge) = decided {
+                    (seat, retried) = (hedge, 0);
+                }
+                let step = self.run.after(&attempt, retried);
+                let charged = !matches!(attempt.outcome, Outcome::DeferredBackpressure(_));
+                self.keep(&seat, attempt);
+                match step {
+                    Step::Finish => return Reached::End(Ended::Answered),
+                    Step::Stop => return Reached::End(Ended::Stopped),
+                    Step::OutOfTime => return Reached::End(Ended::TotalTimeout),
+                    Step::Retry(pause) if self.run.may_retry(&seat, pause, charged).await => {
+                        self.run.pause(pause).await;
+                    }
+                    Step::Retry(_) | Step::Advance => break,
+                }
+                (launch, retried) = (Launch::Retry, retried + 1);
+            }
+        }
+        Reached::End(exhausted(&self.run.trail.lock()))
+    }
+
+    /// One attempt, and what runs beside it. Names the candidate that decided, where it was another.
+    async fn attempt(
+        &mut self,
+        seat: &Arc<Seat>,
+        launch: Launch,
+        now: Instant,
+    ) -> (Option<Arc<Seat>>, Landing) {
+        // Whoever reads a stream decides when this goes on: no delay means anything then.
+        let delay = if self.until == Until::Takeover { None } else { self.run.hedge_delay(seat) };
+        let Some(delay) = delay.filter(|_| self.line.has_next()) else {
+            let ordinal = self.count();
+            return (None, Flight::new(&self.run, seat, ordinal, launch, now).fly(self.until).await);
+        };
+        let (decided, landing) = self.race(seat, launch, now, delay).await;
+        let decided = Some(decided).filter(|decided| !Arc::ptr_eq(decided, seat));
+        match landing {
+            // Whoever is first has won; what is collected is not yet whole.
+            Landing::Committed(flight) if self.until == Until::Complete => {
+                (decided, Landing::Landed(flight.collect_rest().await))
+            }
+            landing => (decided, landing),
+        }
+    }
+
+    /// Which attempt of the call this is.
+    pub(crate) fn count(&mut self) -> usize {
+        self.begun += 1;
+        self.begun - 1
+    }
+
+    /// Puts an attempt that has landed into the trail. For a request that was too long for it, those who are known to take
+    /// more come next.
+    pub(crate) fn keep(&mut self, seat: &Seat, attempt: Attempt) {
+        if attempt.error().is_some_and(|error| error.kind() == ErrorKind::ContextLength)
+            && let Some(window) = seat.context_window()
+        {
+            self.line.larger_first(window);
+        }
+        self.run.keep(attempt);
+    }
+
+    fn launch(&self) -> Launch {
+        match self.patience {
+            _ if self.begun == 0 => Launch::Primary,
+            Some(_) => Launch::Retry,
+            None => Launch::Failover,
+        }
+    }
+
+    /// Has the order arrange the line, once.
+    async fn line_up(&mut self) -> Result<(), Ended> {
+        let run = &self.run;
+        let Some(order) = run.shared.order.as_ref().filter(|_| self.begun == 0) else { return Ok(()) };
+        let mut lineup = Lineup::new(&run.shared.seats, &run.request, run.shared.ranked.clone());
+        let limit = deadline(run.started, ADMISSION);
+        let limit = run.total.map_or(limit, |total| total.min(limit));
+        let arranged = AssertUnwindSafe(async { order.arrange(&mut lineup).await }).catch_unwind();
+        match within(limit, arranged).await {
+            Some(Ok(Ok(())) | Err(_)) => {}
+            None if run.is_over(Instant::now()) => return Err(Ended::TotalTimeout),
+            Some(Ok(Err(_))) | None => return Err(Ended::StoreUnavailable),
+        }
+        self.line.arrange(lineup.into_line());
+        Ok(())
+    }
+
+    /// The next candidate. When there is none, and everyone was only unavailable, those again if the policy waits.
+    async fn next(&mut self) -> Option<Arc<Seat>> {
+        if !self.line.has_next() {
+            self.wait().await;
+        }
+        self.line.next()
+    }
+
+    async fn wait(&mut self) {
+        let Some(longest) = self.run.policy().waits() else { return };
+        let now = Instant::now();
+        let patience = *self.patience.get_or_insert_with(|| deadline(now, longest));
+        let pause = {
+            let trail = self.run.trail.lock();
+            let unavailable = exhausted(&trail) == Ended::Unavailable;
+            retry_after(&trail).filter(|_| unavailable).map(|pause| pause.max(SHORTEST_WAIT))
+        };
+        let Some(pause) = pause.filter(|pause| deadline(now, *pause) <= patience) else { return };
+        if self.run.has_time_for(pause) {
+            self.run.pause(pause).await;
+            let trail = self.run.trail.lock();
+            let waited_for = |seat: &Seat| {
+                let last = trail.iter().rev().find(|attempt| attempt.model_key == seat.key);
+                last.is_some_and(|last| is_unavailable(&last.outcome))
+            };
+            self.line.again(waited_for);
+        }
+    }
+}
+
+/// Whether waiting may help: a circuit is open, or a limit reached.
+fn is_unavailable(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::PreemptedOpen { .. } => true,
+        Outcome::PreemptedLimited { reason, .. } => *reason != LimitReason::NeverFits,
+        _ => false,
+    }
+}
+
+/// Nobody is left: was everyone only unavailable for now, or the store that knows?
+pub(crate) fn exhausted(trail: &[Attempt]) -> Ended {
+    let (mut unavailable, mut no_store) = (false, false);
+    for attempt in trail {
+        match &attempt.outcome {
+            Outcome::PreemptedOpen { reason: RejectReason::StoreUnavailable, .. }
+            | Outcome::PreemptedLimited { reason: LimitReason::StoreUnavailable, .. } => no_store = true,
+            outcome if is_unavailable(outcome) => unavailable = true,
+            // Waiting would not help.
+            Outcome::PreemptedUnsupported(_) | Outcome::PreemptedLimited { .. } => {}
+            _ => return Ended::Exhausted,
+        }
+    }
+    match (unavailable, no_store) {
+        (true, _) => Ended::Unavailable,
+        (false, true) => Ended::StoreUnavailable,
+        (false, false) => Ended::Exhausted,
+    }
+}

@@ -1,0 +1,207 @@
+//! When a second candidate is asked beside a slow one, and when that is left alone.
+//!
+//! A hedge helps against a straggler: one request that is slow by bad luck, where the next one would not be. It costs a
+//! request. Three rules keep it from doing harm when luck is not the matter:
+//!
+//! - **Budget.** Every call saves up a share of a hedge (a twentieth unless set), and a hedge takes a whole one. So there
+//!   are never more than that share of extra calls, whatever happens. What is saved up beyond ten is lost, so that a quiet
+//!   day does not pay for a flood.
+//! - **When everyone is slow, nobody is a straggler.** The last 64 attempts that could be hedged are remembered: whether
+//!   the delay passed before their first token. While that is so for more than a fifth of them there are no hedges, as one
+//!   would go to where all the others have gone too.
+//! - **An outage is not to become the measure.** A delay that is observed stays as it was while everyone is slow, so that
+//!   the rule above goes on to hold. What has been so for ten minutes is no outage but how things are now: the delay
+//!   follows again.
+//!
+//! The idea and the delay at a high quantile are from "The Tail at Scale", J. Dean and L. A. Barroso, Communications of the
+//! ACM 56 (2), 2013.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::budget::Bucket;
+use crate::run::{Run, Seat};
+
+/// So many of the last 64 may be late before everyone is slow: a fifth.
+const FEW: u32 = 12;
+
+/// After so long slowness is how things are.
+const LASTING: Duration = Duration::from_secs(600);
+
+/// How many hedges can be saved up.
+const SAVED: u32 = 10;
+
+/// When a `failover` asks the next candidate beside one that has not given its first token yet: whoever does so first has
+/// won, and the other is given up, visibly, as [`Cancelled`](crate::Outcome::Cancelled).
+///
+/// At most two candidates are asked at the same time. How many hedges there may be is a matter of the client's
+/// [budget](crate::ClientBuilder::hedge_budget), and none go out while everyone is slow: when more than 12 of the last 64
+/// attempts that could be hedged have outlasted their delay.
+///
+/// ```
+/// use std::time::Duration;
+/// use llm_reliability::{Hedge, Policy, ResilientClient};
+/// use llm_reliability::llm_protocol::testing::{ScriptedModel, Step};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let straggler = Step::answer("late").delayed(Duration::from_secs(10));
+/// let client = ResilientClient::builder()
+///     .candidate(ScriptedModel::new("one:a").then_times(20, Step::answer("soon")).then(straggler))
+///     .candidate(ScriptedModel::new("two:b"))
+///     .policy(Policy::default().hedge(Hedge::after(Duration::from_secs(2))))
+///     .build()?;
+///
+/// // Twenty calls save up for one hedge.
+/// for _ in 0..20 {
+///     client.failover("Is the sky blue?").await?;
+/// }
+/// let report = client.failover("Is the sky blue?").await?;
+/// let trail: Vec<_> = report.attempts().iter().map(ToString::to_string).collect();
+/// assert_eq!(trail, ["one:a cancelled @first_token", "two:b success @stream"]);
+/// assert_eq!(report.elapsed(), Duration::from_secs(2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hedge(Delay);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Delay {
+    Fixed(Duration),
+    Observed(f64),
+}
+
+impl Hedge {
+    /// When the first token has not come so long after its attempt began.
+    pub const fn after(delay: Duration) -> Self {
+        Self(Delay::Fixed(delay))
+    }
+
+    /// When this share of the candidate's last 256 first tokens took no longer: 0.95 hedges the slowest twentieth. From 0.5
+    /// to 0.996; what is beyond is taken for that.
+    ///
+    /// It is not guessed: until the candidate has had twenty first tokens, and as many as it takes for one to be beyond
+    /// the share (100 for 0.99), it is not hedged. How first tokens are counted is said at
+    /// [`Standing::first_token`](crate::Standing::first_token). A client begins to count with the first call that asks for
+    /// it.
+    pub const fn observed(share: f64) -> Self {
+        // A number that is none is the least, too.
+        Self(Delay::Observed(if share >= 0.5 { share.min(0.996) } else { 0.5 }))
+    }
+
+    pub(crate) fn is_observed(self) -> bool {
+        matches!(self.0, Delay::Observed(_))
+    }
+}
+
+/// How many first tokens such a quantile is told from.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "250 at most")]
+fn least(share: f64) -> usize {
+    // Without what the subtraction adds beyond the true figure.
+    ((1.0 / (1.0 - share) - 1e-6).ceil() as usize).max(20)
+}
+
+/// What the hedges of a client share.
+pub(crate) struct Hedging {
+    pub(crate) budget: Bucket,
+    history: Mutex<History>,
+}
+
+#[derive(Default)]
+struct History {
+    /// The last 64 attempts that could be hedged, one bit each: whether it was late.
+    late: u64,
+    slow_since: Option<Instant>,
+}
+
+impl Hedging {
+    /// At most this share of the calls.
+    pub(crate) fn new(share: f64) -> Self {
+        Self { budget: Bucket::saving(share, SAVED), history: Mutex::default() }
+    }
+
+    /// An attempt that could be hedged was late, or was not.
+    pub(crate) fn note(&self, late: bool) {
+        let mut history = self.history.lock();
+        history.late = history.late << 1 | u64::from(late);
+        if history.late.count_ones() <= FEW {
+            history.slow_since = None;
+        } else if history.slow_since.is_none() {
+            history.slow_since = Some(Instant::now());
+        }
+    }
+
+    pub(crate) fn everyone_is_slow(&self) -> bool {
+        self.history.lock().slow_since.is_some()
+    }
+
+    /// Whether first tokens are such as they may be measured by.
+    fn is_usual(&self) -> bool {
+        self.history.lock().slow_since.is_none_or(|since| since.elapsed() >= LASTING)
+    }
+}
+
+impl Run {
+    /// How long an attempt at this candidate may be without a first token before the next one is asked; `None` where that
+    /// is not wanted, or not known.
+    pub(crate) fn hedge_delay(&self, seat: &Seat) -> Option<Duration> {
+        match self.policy().hedging()?.0 {
+            Delay::Fixed(delay) => Some(delay),
+            Delay::Observed(share) => {
+                let mut known = seat.delay.lock();
+                if self.shared.hedging.is_usual() {
+                    *known = seat.traffic.quantile(share, usize::MAX, least(share));
+                }
+                *known
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_wants_as_many_samples_as_show_one_beyond_it() {
+        for (share, samples) in [(0.5, 20), (0.95, 20), (0.96, 25), (0.98, 50), (0.99, 100), (0.996, 250)] {
+            assert_eq!(least(share), samples, "{share}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_one_that_can_be_observed() {
+        for (given, taken) in [(0.9, 0.9), (0.1, 0.5), (f64::NAN, 0.5), (1.0, 0.996), (f64::INFINITY, 0.996)]
+        {
+            assert_eq!(Hedge::observed(given), Hedge(Delay::Observed(taken)), "{given}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fifth_of_64_are_few_and_one_more_is_everyone() {
+        let hedging = Hedging::new(0.05);
+        (0..12).for_each(|_| hedging.note(true));
+        assert!(!hedging.everyone_is_slow());
+        hedging.note(true);
+        assert!(hedging.everyone_is_slow());
+        (0..51).for_each(|_| hedging.note(false));
+        assert!(hedging.everyone_is_slow(), "the first of them is the 64th from the end");
+        hedging.note(false);
+        assert!(!hedging.everyone_is_slow());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_ten_minutes_is_how_things_are() {
+        let hedging = Hedging::new(0.05);
+        assert!(hedging.is_usual());
+        (0..20).for_each(|_| hedging.note(true));
+        tokio::time::advance(Duration::from_secs(599)).await;
+        hedging.note(true);
+        assert!(!hedging.is_usual());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(hedging.is_usual() && hedging.everyone_is_slow());
+    }
+}

@@ -1,0 +1,203 @@
+//! A `fan_out` while it runs: its seats side by side, and each attempt as it completes.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, timeout_at};
+
+use crate::attempt::{Attempt, Launch};
+use crate::call::{Call, InputError};
+use crate::client::ResilientClient;
+use crate::fan_out::ended;
+use crate::flight::Flight;
+use crate::report::{Judgement, Quorum, QuorumPolicy, Report, Strategy, Tally};
+use crate::run::{Run, Seat};
+use crate::timeouts::deadline;
+
+impl ResilientClient {
+    /// Like [`fan_out`](Self::fan_out), and shows each attempt as it completes.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError`], when nobody will be asked because the input was wrong.
+    pub fn panel(&self, call: impl Into<Call>) -> Result<Panel, InputError> {
+        let run = Run::new(self.shared(), call.into(), Strategy::FanOut)?;
+        let rules = run.fan_out();
+        let (seats, bench) = rules.resolve(&run.shared.seats)?;
+        Ok(Panel {
+            policy: rules.quorum,
+            grace: rules.grace,
+            limit: rules.cutoff.map(|cutoff| deadline(run.started, cutoff)),
+            places: rules.concurrency.map_or(usize::MAX, NonZeroUsize::get),
+            tally: Tally { seats: seats.len(), answered: 0, pending: seats.len() },
+            waiting: seats.into_iter().map(|seat| (seat, Launch::Panel)).collect(),
+            bench: bench.into(),
+            flights: FuturesUnordered::new(),
+            begun: 0,
+            met: false,
+            landed: Vec::new(),
+            shown: 0,
+            over: None,
+            run,
+        })
+    }
+}
+
+/// A [`fan_out`](ResilientClient::fan_out) under way: hands every attempt out when it has ended, for whoever wants to
+/// show them live, and then the report. Made by [`panel`](ResilientClient::panel). Nothing is asked before the first
+/// [`next`](Self::next), and nothing goes on unless that is awaited. Dropping it ends all requests that are under way.
+///
+/// ```
+/// use llm_reliability::ResilientClient;
+/// use llm_reliability::llm_protocol::testing::ScriptedModel;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let models = [ScriptedModel::new("one:a"), ScriptedModel::new("two:b")];
+/// let mut panel = ResilientClient::builder().candidates(models).build()?.panel("Is the sky blue?")?;
+/// let mut lines = Vec::new();
+/// while let Some(attempt) = panel.next().await {
+///     lines.push(attempt.to_string());
+/// }
+/// assert_eq!(lines.len(), 2);
+/// assert!(panel.into_report().succeeded());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Panel {
+    run: Arc<Run>,
+    policy: QuorumPolicy,
+    grace: Duration,
+    /// When nobody is waited for any more: the cutoff, or the end of the grace.
+    limit: Option<Instant>,
+    /// How many attempts may be under way at once.
+    places: usize,
+    tally: Tally,
+    /// Who has a seat and no place yet.
+    waiting: VecDeque<(Arc<Seat>, Launch)>,
+    bench: VecDeque<Arc<Seat>>,
+    flights: FuturesUnordered<Pin<Box<dyn Future<Output = Attempt> + Send>>>,
+    begun: usize,
+    met: bool,
+    /// As they have ended.
+    landed: Vec<Attempt>,
+    /// How many of these have been handed out.
+    shown: usize,
+    /// How long it took, once it is over.
+    over: Option<Duration>,
+}
+
+impl Panel {
+    /// The next attempt that has ended, those included that are given up when there are enough answers; `None` when there
+    /// are no more.
+    ///
+    /// # Cancellation
+    ///
+    /// A future that is dropped takes nothing with it: what is under way stays so, and the next one goes on with it.
+    pub async fn next(&mut self) -> Option<&Attempt> {
+        while self.shown == self.landed.len() && self.over.is_none() {
+            self.fill();
+            let next = self.flights.next();
+            let landed = match self.limit {
+                Some(limit) => timeout_at(limit, next).await.ok().flatten(),
+                None => next.await,
+            };
+            match landed {
+                Some(attempt) => self.take(attempt),
+                None => self.end(),
+            }
+        }
+        let attempt = self.landed.get(self.shown)?;
+        self.shown += 1;
+        Some(attempt)
+    }
+
+    /// The attempts that have ended so far, as they have.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.landed
+    }
+
+    /// The report. Who is still under way is given up, and whose turn had not come is not asked.
+    pub fn into_report(mut self) -> Report {
+        self.end();
+        let Self { run, policy, mut landed, over, .. } = self;
+        landed.sort_by_key(|attempt| attempt.ordinal);
+        let quorum = Quorum::of(policy, &landed);
+        run.report(ended(&quorum, &landed), landed, Some(quorum), over.unwrap_or_default())
+    }
+
+    /// Starts as many as there are places for.
+    fn fill(&mut self) {
+        while self.flights.len() < self.places
+            && let Some((seat, launch)) = self.waiting.pop_front()
+        {
+            let flight = self.begin(&seat, launch);
+            self.flights.push(Box::pin(flight.collect()));
+        }
+    }
+
+    fn begin(&mut self, seat: &Arc<Seat>, launch: Launch) -> Flight {
+        // The first begin with the call.
+        let now = if self.landed.is_empty() { self.run.started } else { Instant::now() };
+        let flight = Flight::new(&self.run, seat, self.begun, launch, now);
+        self.begun += 1;
+        flight
+    }
+
+    fn take(&mut self, attempt: Attempt) {
+        let wanted = attempt.fallback_eligible && !self.met;
+        let substitute = if wanted { self.bench.pop_front() } else { None };
+        if attempt.succeeded() {
+            self.tally.answered += 1;
+            self.tally.pending -= 1;
+        } else if let Some(substitute) = substitute {
+            self.waiting.push_front((substitute, Launch::Failover));
+        } else {
+            self.tally.pending -= 1;
+        }
+        self.landed.push(attempt);
+        match self.policy.judge(self.tally) {
+            Judgement::Open => {}
+            Judgement::Met if self.tally.pending > 0 && !self.grace.is_zero() => self.let_finish(),
+            Judgement::Met | Judgement::Lost => self.end(),
+        }
+    }
+
+    /// There are enough answers; the others have a little longer.
+    fn let_finish(&mut self) {
+        if !self.met {
+            self.met = true;
+            let grace = deadline(Instant::now(), self.grace);
+            self.limit = Some(self.limit.map_or(grace, |cutoff| cutoff.min(grace)));
+        }
+    }
+
+    fn end(&mut self) {
+        if self.over.is_some() {
+            return;
+        }
+        // A flight lands by being dropped; whose turn has not come lands without having left.
+        self.flights.clear();
+        while let Some((seat, launch)) = self.waiting.pop_front() {
+            drop(self.begin(&seat, launch));
+        }
+        self.landed.append(&mut self.run.take_trail());
+        self.over = Some(self.run.started.elapsed());
+    }
+}
+
+impl fmt::Debug for Panel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panel")
+            .field("policy", &self.policy)
+            .field("tally", &self.tally)
+            .field("landed", &self.landed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! One turn of a failover that is hedged: a candidate, and where it is slow the next one beside it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::attempt::Launch;
+use crate::course::Course;
+use crate::flight::{Flight, Landing, Until};
+use crate::policy::Step;
+use crate::run::Seat;
+use crate::timeouts::deadline;
+
+/// One who takes part.
+struct Lane {
+    seat: Arc<Seat>,
+    launch: Launch,
+    begun: Instant,
+    /// Whether its delay has passed.
+    late: bool,
+    flight: Pin<Box<dyn Future<Output = Landing> + Send>>,
+}
+
+/// Those who run side by side, two at the most, and when the one that runs alone is late.
+struct Race {
+    lanes: Vec<Lane>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Course {
+    /// Flies one attempt, and when it has no first token after the delay a hedge beside it. Returns what decides: the
+    /// first token, or the last attempt to fail, with its candidate. Those that failed or lost before are in the trail by
+    /// then.
+    pub(crate) async fn race(
+        &mut self,
+        seat: &Arc<Seat>,
+        launch: Launch,
+        now: Instant,
+        delay: Duration,
+    ) -> (Arc<Seat>, Landing) {
+        let run = Arc::clone(&self.run);
+        let hedging = &run.shared.hedging;
+        if launch == Launch::Primary {
+            hedging.budget.earn();
+        }
+        let mut race = Race { lanes: vec![self.lane(seat, launch, now)], timer: None };
+        race.wait_until(deadline(now, delay));
+        loop {
+            let Some((lane, landing)) = poll_fn(|cx| race.poll(cx)).await else {
+                race.is_late(|| hedging.note(true));
+                race.lanes.extend(self.hedge());
+                continue;
+            };
+            let attempt = match landing {
+                Landing::Committed(flight) => {
+                    if !lane.late {
+                        hedging.note(false);
+                    }
+                    race.lost();
+                    return (lane.seat, Landing::Committed(flight));
+                }
+                Landing::Landed(attempt) => attempt,
+            };
+            if lane.launch == Launch::Hedge && attempt.phase.is_none() {
+                // It was not sent.
+                hedging.budget.give_back();
+            }
+            let Some(other) = race.lanes.first() else { return (lane.seat, Landing::Landed(attempt)) };
+            // Whoever runs beside it stands for its retry, and for the next candidate.
+            if matches!(run.after(&attempt, u32::MAX), Step::Finish | Step::Stop | Step::OutOfTime) {
+                return (lane.seat, Landing::Landed(attempt));
+            }
+            if let Some(delay) = run.hedge_delay(&other.seat) {
+                let due = deadline(other.begun, delay);
+                race.wait_until(due);
+            }
+            self.keep(&lane.seat, attempt);
+        }
+    }
+
+    /// The next candidate, beside the one that runs: if there is one, and if hedges are of use.
+    fn hedge(&mut self) -> Option<Lane> {
+        let now = Instant::now();
+        let hedging = &self.run.shared.hedging;
+        let of_use = !self.run.is_over(now) && self.line.has_next() && !hedging.everyone_is_slow();
+        if !of_use || !hedging.budget.spend() {
+            return None;
+        }
+        let seat = self.line.next()?;
+        Some(self.lane(&seat, Launch::Hedge, now))
+    }
+
+    fn lane(&mut self, seat: &Arc<Seat>, launch: Launch, begun: Instant) -> Lane {
+        let until = if self.until == Until::Complete { Until::Won } else { self.until };
+        // At once, so that it is in the trail even if the race is over before it is looked at.
+        let ordinal = self.count();
+        let flight = Flight::new(&self.run, seat, ordinal, launch, begun);
+        Lane { seat: Arc::clone(seat), launch, begun, late: false, flight: Box::pin(flight.fly(until)) }
+    }
+}
+
+impl Race {
+    fn wait_until(&mut self, due: Instant) {
+        self.timer = Some(Box::pin(sleep_until(due)));
+    }
+
+    /// Who has come to its end, or to its first token; `None` when the delay of the one that runs alone has passed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Lane, Landing)>> {
+        for at in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get_mut(at) else { break };
+            if let Poll::Ready(landing) = lane.flight.as_mut().poll(cx) {
+                return Poll::Ready(Some((self.lanes.remove(at), landing)));
+            }
+        }
+        let late = self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        if late { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    /// The delay has passed; says so of each who runs once.
+    fn is_late(&mut self, mut note: impl FnMut()) {
+        self.timer = None;
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.late) {
+            lane.late = true;
+            note();
+        }
+    }
+
+    /// Another was first: gives those up that still run. Who was late would have taken no less than until now.
+    fn lost(self) {
+        for Lane { seat, begun, late, flight, .. } in self.lanes {
+            drop(flight);
+            if late {
+                seat.traffic.note(begun.elapsed());
+            }
+        }
+    }
+}
