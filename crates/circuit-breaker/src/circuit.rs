@@ -58,9 +58,16 @@ impl Circuit {
         self.ask(Some(hold)).await
     }
 
+    /// The answer of [`admit`](Self::admit) where it can be told without a wait and nothing has to be held, as of a
+    /// closed circuit of most backends; `None` where `admit` has to be asked.
+    pub fn try_admit(&self) -> Option<Result<Permit, Rejection>> {
+        let answer = self.bound.backend.try_acquire(&self.bound.key)?;
+        Some(answer.map(|admission| Permit { lease: Armed::unheld(&self.bound), admission }))
+    }
+
     async fn ask(&self, hold: Option<Duration>) -> Result<Permit, Rejection> {
-        if let Some(answer) = self.bound.backend.try_acquire(&self.bound.key) {
-            return answer.map(|admission| Permit { lease: Armed::unheld(&self.bound), admission });
+        if let Some(answer) = self.try_admit() {
+            return answer;
         }
         let ask = Ask { lease: LeaseId::new(), hold };
         let mut lease = Armed::new(&self.bound, ask.lease);

@@ -56,13 +56,20 @@ impl Quota {
         self.ask(cost, Some(hold)).await
     }
 
+    /// The answer of [`admit`](Self::admit) where it can be told without a wait and nothing has to be held, as where
+    /// there are no rates; `None` where `admit` has to be asked.
+    pub fn try_admit(&self, cost: Cost) -> Option<Result<Slot, Limited>> {
+        let answer = self.bound.backend.try_acquire(&self.bound.key, &cost)?;
+        Some(answer.map(|reservation| Slot {
+            lease: Armed::unheld(&self.bound),
+            reservation,
+            dispatched: false,
+        }))
+    }
+
     async fn ask(&self, cost: Cost, hold: Option<Duration>) -> Result<Slot, Limited> {
-        if let Some(answer) = self.bound.backend.try_acquire(&self.bound.key, &cost) {
-            return answer.map(|reservation| Slot {
-                lease: Armed::unheld(&self.bound),
-                reservation,
-                dispatched: false,
-            });
+        if let Some(answer) = self.try_admit(cost) {
+            return answer;
         }
         let ask = Ask { lease: LeaseId::new(), hold };
         let mut lease = Armed::new(&self.bound, ask.lease);

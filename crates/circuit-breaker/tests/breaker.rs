@@ -410,3 +410,17 @@ async fn a_reset_starts_a_key_anew() {
     let (closed, open) = (State::Closed, State::Open);
     assert_eq!(told, [(closed, open), (open, closed), (closed, open), (open, open), (closed, closed)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_wait_is_told_at_once_and_a_probe_is_asked_for() {
+    let (circuit, _) = recorded(Settings::default());
+    let permit = circuit.try_admit().unwrap().unwrap();
+    assert_eq!((permit.lease(), permit.is_probe()), (None, false));
+    permit.settle(Verdict::Success);
+    fail(&circuit, 3);
+    let rejection = circuit.try_admit().unwrap().unwrap_err();
+    assert_eq!((rejection.reason, rejection.retry_after), (RejectReason::Open, Some(COOLDOWN)));
+    advance(COOLDOWN).await;
+    assert!(circuit.try_admit().is_none(), "a probe holds its slot under a lease");
+    assert!(admit(&circuit).unwrap().is_probe());
+}

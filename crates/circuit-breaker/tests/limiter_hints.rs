@@ -195,3 +195,17 @@ async fn a_handle_without_room_finds_its_key_when_there_is_some() {
     local.defer(seconds(30));
     assert_eq!(local.admit(Cost::REQUEST).unwrap_err().retry_after, Some(seconds(30)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_rates_the_answer_is_told_at_once() {
+    let quota = Quota::new(Arc::new(InProcessLimiter::default()), "key");
+    let slot = quota.try_admit(Cost::REQUEST.with_requests(2)).unwrap().unwrap();
+    assert_eq!((slot.lease(), slot.cost().requests), (None, 2));
+    slot.settle(&Cost::REQUEST);
+    quota.defer(seconds(3));
+    assert_eq!(rest(&quota).await, Some(seconds(3)));
+
+    let limits = Limits::default().requests(Rate::per_minute(NonZeroU64::MIN));
+    let limited = Quota::new(Arc::new(InProcessLimiter::default().limits_for("key", limits)), "key");
+    assert!(limited.try_admit(Cost::REQUEST).is_none(), "a reservation is held under a lease");
+}

@@ -119,6 +119,11 @@ pub struct ResponseBuilder {
 }
 
 impl ResponseBuilder {
+    /// An answer that has come whole.
+    pub fn whole(response: Response) -> Self {
+        Self { response, calls: BTreeMap::new(), finished: true }
+    }
+
     /// Takes in the next event.
     pub fn absorb(&mut self, event: &StreamEvent) {
         let response = &mut self.response;
@@ -174,6 +179,12 @@ impl ResponseBuilder {
     pub fn into_response(self) -> Response {
         self.response
     }
+
+    /// The answer as far as it has come, to keep; what comes next begins another one.
+    pub fn take_response(&mut self) -> Response {
+        (self.calls, self.finished) = (BTreeMap::new(), false);
+        std::mem::take(&mut self.response)
+    }
 }
 
 fn replace<T: Clone>(slot: &mut Option<T>, later: Option<&T>) {
@@ -223,9 +234,24 @@ mod tests {
                 .into(),
             raw: vec!["{}".into()],
         };
-        let builder = collect(&response.clone().into_events());
+        let events = response.clone().into_events();
+        assert_eq!(response.content_len(), events.iter().map(StreamEvent::len).sum::<usize>());
+        let mut builder = collect(&events);
         assert!(builder.is_finished());
-        assert_eq!(builder.into_response(), response);
+        assert_eq!(builder.take_response(), response);
+        assert_eq!((builder.is_finished(), builder.response()), (false, &Response::default()));
+        let whole = ResponseBuilder::whole(response.clone());
+        assert!(whole.is_finished());
+        assert_eq!(whole.into_response(), response);
+    }
+
+    #[test]
+    fn what_comes_after_an_answer_was_taken_is_another_answer() {
+        let mut builder = collect(&[delta(0, Some("x"), Some("f"), "{}")]);
+        builder.take_response();
+        builder.absorb(&delta(0, Some("y"), Some("g"), "[]"));
+        let calls = &builder.response().tool_calls;
+        assert_eq!(calls.iter().map(|call| call.id.as_str()).collect::<Vec<_>>(), ["y"]);
     }
 
     #[test]

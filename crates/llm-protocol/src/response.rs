@@ -103,6 +103,18 @@ impl Response {
         pieces
     }
 
+    /// How many bytes it takes: what its [events](Self::into_events) bring, added up.
+    pub fn content_len(&self) -> usize {
+        let text = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+        let call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
+        let calls: usize = self.tool_calls.iter().map(call).sum();
+        // Small ones cost more than they say.
+        let opaque: usize =
+            self.opaque.iter().map(|placed| placed.part.json.len() + size_of::<Placed>()).sum();
+        let raw: usize = self.raw.iter().map(|data| data.len() + size_of::<String>()).sum();
+        self.text.len() + text(&self.reasoning) + text(&self.refusal) + calls + opaque + raw
+    }
+
     /// The events of a stream that would have given this answer.
     pub fn into_events(mut self) -> Vec<StreamEvent> {
         let started = Started {

@@ -1,24 +1,28 @@
 //! What a strategy is called with, and what it refuses before it asks anyone.
 
+use std::sync::Arc;
+
 use llm_protocol::{Message, Request};
 
 use crate::fan_out::FanOut;
 use crate::policy::Policy;
 use crate::timeouts::Timeouts;
 
-/// A request, with what shall be different for this call alone. Anything that makes a [`Request`] makes a `Call`.
+/// A request, with what shall be different for this call alone. Anything that makes a [`Request`] makes a `Call`; so does a
+/// request behind an [`Arc`], for those who ask the same more than once.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub(crate) request: Request,
+    pub(crate) request: Arc<Request>,
     pub(crate) timeouts: Timeouts,
-    pub(crate) policy: Option<Policy>,
-    pub(crate) fan_out: Option<FanOut>,
+    // Boxed, as most calls have none and every call is moved about.
+    pub(crate) policy: Option<Box<Policy>>,
+    pub(crate) fan_out: Option<Box<FanOut>>,
 }
 
 impl Call {
     /// A call with the client's settings.
     pub fn new(request: impl Into<Request>) -> Self {
-        Self { request: request.into(), timeouts: Timeouts::default(), policy: None, fan_out: None }
+        Self::from(Arc::new(request.into()))
     }
 
     /// Sets limits for this call; they win over the candidates' and the client's.
@@ -29,14 +33,20 @@ impl Call {
 
     /// Sets the policy for this call.
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
+        self.policy = Some(Box::new(policy));
         self
     }
 
     /// Sets who takes part in this `fan_out` and how many answers are enough.
     pub fn fan_out(mut self, fan_out: FanOut) -> Self {
-        self.fan_out = Some(fan_out);
+        self.fan_out = Some(Box::new(fan_out));
         self
+    }
+}
+
+impl From<Arc<Request>> for Call {
+    fn from(request: Arc<Request>) -> Self {
+        Self { request, timeouts: Timeouts::default(), policy: None, fan_out: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use circuit_breaker::{
     Breaker, Circuit, Cost, InProcessBreaker, InProcessLimiter, Limiter, Quota, Settings, Status, Transition,
@@ -288,7 +289,9 @@ impl ClientBuilder {
             timeouts,
             observer,
             estimator,
-        };
+            total: Duration::ZERO,
+        }
+        .settled();
         Ok(ResilientClient { shared: Arc::new(shared), breaker, own_breaker, limiter })
     }
 }

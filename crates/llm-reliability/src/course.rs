@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use circuit_breaker::{LimitReason, RejectReason};
 use futures::FutureExt;
-use llm_protocol::ErrorKind;
+use llm_protocol::{Category, ErrorKind};
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Launch, Outcome};
-use crate::flight::{ADMISSION, Flight, Landing, Until};
+use crate::flight::{ADMISSION, Flight, Landed, Landing, Until};
 use crate::line::Line;
 use crate::order::Lineup;
 use crate::policy::Step;
@@ -57,21 +57,20 @@ impl Course {
                 if self.run.is_over(now) {
                     return Reached::End(Ended::TotalTimeout);
                 }
-                let (decided, landing) = self.attempt(&seat, launch, now).await;
-                let attempt = match landing {
+                let (decided, landing) = self.attempt(&seat, retried, launch, now).await;
+                let landed = match landing {
                     Landing::Committed(flight) => {
                         self.until = Until::Takeover;
                         return Reached::Token(flight, self);
                     }
-                    Landing::Landed(attempt) => attempt,
+                    Landing::Landed(landed) => landed,
                 };
                 if let Some(hedge) = decided {
                     (seat, retried) = (hedge, 0);
                 }
-                let step = self.run.after(&attempt, retried);
-                let charged = !matches!(attempt.outcome, Outcome::DeferredBackpressure(_));
-                self.keep(&seat, attempt);
-                match step {
+                self.heed(&seat, landed);
+                let charged = landed.category != Some(Category::Backpressure);
+                match landed.step {
                     Step::Finish => return Reached::End(Ended::Answered),
                     Step::Stop => return Reached::End(Ended::Stopped),
                     Step::OutOfTime => return Reached::End(Ended::TotalTimeout),
@@ -90,6 +89,7 @@ impl Course {
     async fn attempt(
         &mut self,
         seat: &Arc<Seat>,
+        retried: u32,
         launch: Launch,
         now: Instant,
     ) -> (Option<Arc<Seat>>, Landing) {
@@ -97,9 +97,10 @@ impl Course {
         let delay = if self.until == Until::Takeover { None } else { self.run.hedge_delay(seat) };
         let Some(delay) = delay.filter(|_| self.line.has_next()) else {
             let ordinal = self.count();
-            return (None, Flight::new(&self.run, seat, ordinal, launch, now).fly(self.until).await);
+            let flight = Flight::new(&self.run, seat, ordinal, retried, launch, now);
+            return (None, flight.fly(self.until).await);
         };
-        let (decided, landing) = self.race(seat, launch, now, delay).await;
+        let (decided, landing) = Box::pin(self.race(seat, retried, launch, now, delay)).await;
         let decided = Some(decided).filter(|decided| !Arc::ptr_eq(decided, seat));
         match landing {
             // Whoever is first has won; what is collected is not yet whole.
@@ -116,15 +117,13 @@ impl Course {
         self.begun - 1
     }
 
-    /// Puts an attempt that has landed into the trail. For a request that was too long for it, those who are known to take
-    /// more come next.
-    pub(crate) fn keep(&mut self, seat: &Seat, attempt: Attempt) {
-        if attempt.error().is_some_and(|error| error.kind() == ErrorKind::ContextLength)
+    /// For a request that was too long for one, those who are known to take more come next.
+    pub(crate) fn heed(&mut self, seat: &Seat, landed: Landed) {
+        if landed.error == Some(ErrorKind::ContextLength)
             && let Some(window) = seat.context_window()
         {
             self.line.larger_first(window);
         }
-        self.run.keep(attempt);
     }
 
     fn launch(&self) -> Launch {

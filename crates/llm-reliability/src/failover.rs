@@ -32,7 +32,7 @@ impl ResilientClient {
             Reached::End(ended) => ended,
             // Nothing commits early that is collected to its end.
             Reached::Token(flight, _) => {
-                run.keep(flight.collect_rest().await);
+                flight.collect_rest().await;
                 Ended::Answered
             }
         };

@@ -7,6 +7,7 @@ mod meter;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,8 +18,9 @@ use llm_protocol::{Error, ErrorKind, EventStream, Progress, ResponseBuilder, Str
 use tokio::time::Instant;
 
 pub(crate) use self::admission::ADMISSION;
+pub(crate) use self::landing::Landed;
 use self::meter::Meter;
-use crate::attempt::{Attempt, Launch, Outcome};
+use crate::attempt::{Launch, Outcome};
 use crate::candidate::StreamMode;
 use crate::run::{Run, Seat};
 
@@ -38,11 +40,17 @@ pub(crate) enum Until {
     Takeover,
 }
 
+impl Until {
+    /// Whether what comes goes to a reader.
+    fn hands_out(self) -> bool {
+        matches!(self, Self::FirstToken | Self::Takeover)
+    }
+}
+
 /// What became of an attempt at its commit point.
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Landing {
-    /// It is over.
-    Landed(Attempt),
+    /// It is over, and in the trail.
+    Landed(Landed),
     /// It has its first token and goes on.
     Committed(Box<Flight>),
 }
@@ -74,6 +82,8 @@ pub(crate) struct Flight {
     run: Arc<Run>,
     seat: Arc<Seat>,
     ordinal: u32,
+    /// How often its candidate has been retried before.
+    retried: u32,
     launch: Launch,
     begun: Instant,
     /// When it went out; `None` as long as it has not been admitted.
@@ -102,13 +112,15 @@ impl Flight {
         run: &Arc<Run>,
         seat: &Arc<Seat>,
         ordinal: usize,
+        retried: u32,
         launch: Launch,
         begun: Instant,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             run: Arc::clone(run),
             seat: Arc::clone(seat),
             ordinal: u32::try_from(ordinal).unwrap_or(u32::MAX),
+            retried,
             launch,
             begun,
             dispatched: None,
@@ -126,55 +138,41 @@ impl Flight {
             handed_out: false,
             landed: false,
             counted: false,
-        }
+        })
     }
 
     /// From admission to the commit point.
-    pub(crate) async fn fly(mut self, until: Until) -> Landing {
+    pub(crate) async fn fly(mut self: Box<Self>, until: Until) -> Landing {
         self.meter.paced = until == Until::Takeover;
-        match contained(self.advance(until)).await {
-            Ok(()) if until != Until::Complete && self.has_token() => {
-                if until != Until::Won {
-                    self.hand_out();
-                }
-                Landing::Committed(Box::new(self))
+        let flown = contained(pin!(self.advance(until))).await;
+        if flown.is_ok() && until != Until::Complete && self.has_token() {
+            if until.hands_out() {
+                self.hand_out();
             }
-            Ok(()) => Landing::Landed(self.finish()),
-            Err(cause) => Landing::Landed(self.fail(cause)),
+            return Landing::Committed(self);
         }
-    }
-
-    /// From admission to the end.
-    pub(crate) async fn collect(mut self) -> Attempt {
-        match contained(self.advance(Until::Complete)).await {
-            Ok(()) => self.finish(),
-            Err(cause) => self.fail(cause),
-        }
+        Landing::Landed(self.end(flown))
     }
 
     /// The rest of an answer that has won.
-    pub(crate) async fn collect_rest(mut self: Box<Self>) -> Attempt {
-        match contained(self.read(Until::Complete)).await {
-            Ok(()) => self.finish(),
-            Err(cause) => self.fail(cause),
-        }
+    pub(crate) async fn collect_rest(mut self: Box<Self>) -> Landed {
+        let read = contained(pin!(self.read(Until::Complete))).await;
+        self.end(read)
     }
 
     async fn advance(&mut self, until: Until) -> Result<(), Cause> {
         self.admit().await?;
-        self.open().await?;
+        self.open(until).await?;
         self.read(until).await
     }
 
     async fn read(&mut self, until: Until) -> Result<(), Cause> {
         while let Some(event) = poll_fn(|cx| self.poll_event(cx)).await {
             let event = event?;
-            match until {
-                Until::Complete => continue,
-                Until::Won => {}
-                Until::FirstToken | Until::Takeover => self.held.push_back(event),
+            if until.hands_out() {
+                self.held.push_back(event);
             }
-            if self.has_token() {
+            if until != Until::Complete && self.has_token() {
                 break;
             }
         }
@@ -182,14 +180,14 @@ impl Flight {
     }
 
     /// Dispatches: asks for a stream where there is one, and lifts a whole answer into events where there is none.
-    async fn open(&mut self) -> Result<(), Error> {
+    async fn open(&mut self, until: Until) -> Result<(), Error> {
         let now = Instant::now();
         self.dispatched = Some(now);
         if self.run.shared.is_watching() {
             self.counted = true;
             self.seat.traffic.dispatched();
         }
-        let Self { run, seat, progress, meter, .. } = self;
+        let Self { run, seat, progress, meter, answer, .. } = self;
         let adapter = &seat.candidate.adapter;
         let streaming = match seat.candidate.stream {
             StreamMode::Auto => adapter.capabilities().streaming(),
@@ -197,13 +195,17 @@ impl Flight {
         };
         self.streamed = streaming.is_some();
         meter.dispatch(now, self.streamed);
-        let events: EventStream = if let Some(adapter) = streaming {
-            meter.guard(adapter.stream(&run.request, progress)).await?
+        if let Some(adapter) = streaming {
+            self.events = Some(meter.guard(adapter.stream(&run.request, progress)).await?);
+            return Ok(());
+        }
+        let response = meter.guard(adapter.generate(&run.request, progress)).await?;
+        if until.hands_out() {
+            self.events = Some(Box::pin(stream::iter(response.into_events().into_iter().map(Ok))));
         } else {
-            let response = meter.guard(adapter.generate(&run.request, progress)).await?;
-            Box::pin(stream::iter(response.into_events().into_iter().map(Ok)))
-        };
-        self.events = Some(events);
+            self.size = response.content_len();
+            *answer = ResponseBuilder::whole(response);
+        }
         Ok(())
     }
 
@@ -274,7 +276,7 @@ impl Flight {
 }
 
 /// A panic on the way, in the adapter or in a store, is an error like others.
-async fn contained(way: impl Future<Output = Result<(), Cause>>) -> Result<(), Cause> {
+async fn contained(way: Pin<&mut impl Future<Output = Result<(), Cause>>>) -> Result<(), Cause> {
     AssertUnwindSafe(way).catch_unwind().await.unwrap_or_else(|_panic| Err(panicked().into()))
 }
 

@@ -15,7 +15,7 @@ use crate::attempt::{Attempt, Launch};
 use crate::call::{Call, InputError};
 use crate::client::ResilientClient;
 use crate::fan_out::ended;
-use crate::flight::Flight;
+use crate::flight::{Flight, Landed, Landing, Until};
 use crate::report::{Judgement, Quorum, QuorumPolicy, Report, Strategy, Tally};
 use crate::run::{Run, Seat};
 use crate::timeouts::deadline;
@@ -36,12 +36,12 @@ impl ResilientClient {
             limit: rules.cutoff.map(|cutoff| deadline(run.started, cutoff)),
             places: rules.concurrency.map_or(usize::MAX, NonZeroUsize::get),
             tally: Tally { seats: seats.len(), answered: 0, pending: seats.len() },
-            waiting: seats.into_iter().map(|seat| (seat, Launch::Panel)).collect(),
             bench: bench.into(),
             flights: FuturesUnordered::new(),
             begun: 0,
             met: false,
-            landed: Vec::new(),
+            landed: Vec::with_capacity(seats.len()),
+            waiting: seats.into_iter().map(|seat| (seat, Launch::Panel)).collect(),
             shown: 0,
             over: None,
             run,
@@ -82,7 +82,7 @@ pub struct Panel {
     /// Who has a seat and no place yet.
     waiting: VecDeque<(Arc<Seat>, Launch)>,
     bench: VecDeque<Arc<Seat>>,
-    flights: FuturesUnordered<Pin<Box<dyn Future<Output = Attempt> + Send>>>,
+    flights: FuturesUnordered<Pin<Box<dyn Future<Output = Landing> + Send>>>,
     begun: usize,
     met: bool,
     /// As they have ended.
@@ -109,7 +109,9 @@ impl Panel {
                 None => next.await,
             };
             match landed {
-                Some(attempt) => self.take(attempt),
+                Some(Landing::Landed(landed)) => self.take(landed),
+                // Nothing commits early that is collected to its end.
+                Some(Landing::Committed(flight)) => drop(flight),
                 None => self.end(),
             }
         }
@@ -138,22 +140,22 @@ impl Panel {
             && let Some((seat, launch)) = self.waiting.pop_front()
         {
             let flight = self.begin(&seat, launch);
-            self.flights.push(Box::pin(flight.collect()));
+            self.flights.push(Box::pin(flight.fly(Until::Complete)));
         }
     }
 
-    fn begin(&mut self, seat: &Arc<Seat>, launch: Launch) -> Flight {
+    fn begin(&mut self, seat: &Arc<Seat>, launch: Launch) -> Box<Flight> {
         // The first begin with the call.
         let now = if self.landed.is_empty() { self.run.started } else { Instant::now() };
-        let flight = Flight::new(&self.run, seat, self.begun, launch, now);
+        let flight = Flight::new(&self.run, seat, self.begun, 0, launch, now);
         self.begun += 1;
         flight
     }
 
-    fn take(&mut self, attempt: Attempt) {
-        let wanted = attempt.fallback_eligible && !self.met;
+    fn take(&mut self, landed: Landed) {
+        let wanted = landed.fallback_eligible && !self.met;
         let substitute = if wanted { self.bench.pop_front() } else { None };
-        if attempt.succeeded() {
+        if landed.succeeded {
             self.tally.answered += 1;
             self.tally.pending -= 1;
         } else if let Some(substitute) = substitute {
@@ -161,7 +163,7 @@ impl Panel {
         } else {
             self.tally.pending -= 1;
         }
-        self.landed.push(attempt);
+        self.landed.append(&mut self.run.trail.lock());
         match self.policy.judge(self.tally) {
             Judgement::Open => {}
             Judgement::Met if self.tally.pending > 0 && !self.grace.is_zero() => self.let_finish(),
@@ -187,7 +189,8 @@ impl Panel {
         while let Some((seat, launch)) = self.waiting.pop_front() {
             drop(self.begin(&seat, launch));
         }
-        self.landed.append(&mut self.run.take_trail());
+        let mut left = self.run.take_trail();
+        self.landed.append(&mut left);
         self.over = Some(self.run.started.elapsed());
     }
 }

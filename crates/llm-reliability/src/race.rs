@@ -38,6 +38,7 @@ impl Course {
     pub(crate) async fn race(
         &mut self,
         seat: &Arc<Seat>,
+        retried: u32,
         launch: Launch,
         now: Instant,
         delay: Duration,
@@ -47,7 +48,7 @@ impl Course {
         if launch == Launch::Primary {
             hedging.budget.earn();
         }
-        let mut race = Race { lanes: vec![self.lane(seat, launch, now)], timer: None };
+        let mut race = Race { lanes: vec![self.lane(seat, retried, launch, now)], timer: None };
         race.wait_until(deadline(now, delay));
         loop {
             let Some((lane, landing)) = poll_fn(|cx| race.poll(cx)).await else {
@@ -55,7 +56,7 @@ impl Course {
                 race.lanes.extend(self.hedge());
                 continue;
             };
-            let attempt = match landing {
+            let landed = match landing {
                 Landing::Committed(flight) => {
                     if !lane.late {
                         hedging.note(false);
@@ -63,22 +64,22 @@ impl Course {
                     race.lost();
                     return (lane.seat, Landing::Committed(flight));
                 }
-                Landing::Landed(attempt) => attempt,
+                Landing::Landed(landed) => landed,
             };
-            if lane.launch == Launch::Hedge && attempt.phase.is_none() {
+            if lane.launch == Launch::Hedge && !landed.dispatched {
                 // It was not sent.
                 hedging.budget.give_back();
             }
-            let Some(other) = race.lanes.first() else { return (lane.seat, Landing::Landed(attempt)) };
+            let Some(other) = race.lanes.first() else { return (lane.seat, Landing::Landed(landed)) };
             // Whoever runs beside it stands for its retry, and for the next candidate.
-            if matches!(run.after(&attempt, u32::MAX), Step::Finish | Step::Stop | Step::OutOfTime) {
-                return (lane.seat, Landing::Landed(attempt));
+            if matches!(landed.step, Step::Finish | Step::Stop | Step::OutOfTime) {
+                return (lane.seat, Landing::Landed(landed));
             }
             if let Some(delay) = run.hedge_delay(&other.seat) {
                 let due = deadline(other.begun, delay);
                 race.wait_until(due);
             }
-            self.keep(&lane.seat, attempt);
+            self.heed(&lane.seat, landed);
         }
     }
 
@@ -91,14 +92,14 @@ impl Course {
             return None;
         }
         let seat = self.line.next()?;
-        Some(self.lane(&seat, Launch::Hedge, now))
+        Some(self.lane(&seat, 0, Launch::Hedge, now))
     }
 
-    fn lane(&mut self, seat: &Arc<Seat>, launch: Launch, begun: Instant) -> Lane {
+    fn lane(&mut self, seat: &Arc<Seat>, retried: u32, launch: Launch, begun: Instant) -> Lane {
         let until = if self.until == Until::Complete { Until::Won } else { self.until };
         // At once, so that it is in the trail even if the race is over before it is looked at.
         let ordinal = self.count();
-        let flight = Flight::new(&self.run, seat, ordinal, launch, begun);
+        let flight = Flight::new(&self.run, seat, ordinal, retried, launch, begun);
         Lane { seat: Arc::clone(seat), launch, begun, late: false, flight: Box::pin(flight.fly(until)) }
     }
 }

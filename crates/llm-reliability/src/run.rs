@@ -70,12 +70,20 @@ pub(crate) struct Shared {
     /// Whether anybody looks at the candidates' traffic.
     pub(crate) watching: AtomicBool,
     pub(crate) timeouts: Timeouts,
+    /// The default total of a failover.
+    pub(crate) total: Duration,
     pub(crate) observer: Arc<dyn Observer>,
     /// `None` where nobody asks what a call costs.
     pub(crate) estimator: Option<Estimator>,
 }
 
 impl Shared {
+    /// With what follows from the rest.
+    pub(crate) fn settled(mut self) -> Self {
+        self.total = total_of(&Timeouts::default(), &self);
+        self
+    }
+
     /// From now on traffic is counted.
     fn watch(&self) {
         if !self.is_watching() {
@@ -91,7 +99,7 @@ impl Shared {
 /// One call while it runs.
 pub(crate) struct Run {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) request: Request,
+    pub(crate) request: Arc<Request>,
     pub(crate) started: Instant,
     /// When the whole call is over, where it has such a limit.
     pub(crate) total: Option<Instant>,
@@ -101,8 +109,8 @@ pub(crate) struct Run {
     cost: OnceLock<Cost>,
     strategy: Strategy,
     timeouts: Timeouts,
-    policy: Option<Policy>,
-    fan_out: Option<FanOut>,
+    policy: Option<Box<Policy>>,
+    fan_out: Option<Box<FanOut>>,
 }
 
 impl Run {
@@ -113,10 +121,8 @@ impl Run {
         let started = Instant::now();
         let timeouts = call.timeouts.or(&shared.timeouts);
         let total = timeouts.total.or_else(|| match strategy {
-            Strategy::Failover => {
-                let attempts = shared.seats.iter().map(|seat| limits(&call.timeouts, seat, shared).attempt);
-                Some(Timeouts::total_of(attempts))
-            }
+            Strategy::Failover if call.timeouts.attempt.is_none() => Some(shared.total),
+            Strategy::Failover => Some(total_of(&call.timeouts, shared)),
             Strategy::FanOut => None,
         });
         let run = Self {
@@ -154,11 +160,11 @@ impl Run {
     }
 
     pub(crate) fn policy(&self) -> &Policy {
-        self.policy.as_ref().unwrap_or(&self.shared.policy)
+        self.policy.as_deref().unwrap_or(&self.shared.policy)
     }
 
     pub(crate) fn fan_out(&self) -> &FanOut {
-        self.fan_out.as_ref().unwrap_or(&self.shared.fan_out)
+        self.fan_out.as_deref().unwrap_or(&self.shared.fan_out)
     }
 
     /// A candidate was asked: where it may be asked again, its budget grows by what its first request adds.
@@ -171,7 +177,8 @@ impl Run {
 
     /// What the policy says to this attempt.
     pub(crate) fn after(&self, attempt: &Attempt, retried: u32) -> Step {
-        self.policy().after(attempt, retried, fastrand::f64())
+        let policy = self.policy();
+        policy.after(attempt, retried, if policy.retries_at_all() { fastrand::f64() } else { 0.0 })
     }
 
     /// Whether it makes sense to wait for a retry: not if its circuit is open by now, if the call would be over, or if
@@ -235,6 +242,11 @@ impl Run {
 
 fn limits(call: &Timeouts, seat: &Seat, shared: &Shared) -> Limits {
     call.or(&seat.candidate.timeouts).or(&shared.timeouts).limits()
+}
+
+/// The default total of a failover of a call with these limits.
+fn total_of(call: &Timeouts, shared: &Shared) -> Duration {
+    Timeouts::total_of(shared.seats.iter().map(|seat| limits(call, seat, shared).attempt))
 }
 
 /// The future's value, if it comes before the limit. It is a store's: a panic when it is given up stays with it.

@@ -110,18 +110,14 @@ impl FailoverStream {
     /// The answer that is handed out is over: it is whole, or this has cut it.
     fn land(&mut self, cut: Option<Error>) {
         let Handout::Open(flight, way) = std::mem::replace(&mut self.state, Handout::Done) else { return };
-        let attempt = match cut {
-            Some(error) => flight.fail(error.into()),
-            None => flight.finish(),
-        };
-        if attempt.succeeded() {
+        let landed = flight.end(cut.map_or(Ok(()), |error| Err(error.into())));
+        if landed.succeeded {
             self.end(Ended::Answered);
-        } else if attempt.fallback_eligible {
+        } else if landed.fallback_eligible {
             self.state = Handout::Restart(Box::pin(way.advance()));
         } else {
             self.give_up();
         }
-        self.run.keep(attempt);
         self.gather();
     }
 

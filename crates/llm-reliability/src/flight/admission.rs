@@ -15,7 +15,8 @@ use crate::timeouts::deadline;
 pub(crate) const ADMISSION: Duration = Duration::from_secs(5);
 
 impl Flight {
-    /// Asks everyone who may object, before anything leaves.
+    /// Asks everyone who may object, before anything leaves. Who has to be waited for is boxed: most need not be, and an
+    /// attempt takes less room without.
     pub(super) async fn admit(&mut self) -> Result<(), Cause> {
         let capabilities = self.seat.candidate.adapter.capabilities();
         if let Some(missing) = capabilities.missing(&self.run.request) {
@@ -23,8 +24,12 @@ impl Flight {
             return Err(Cause::preempted(Outcome::PreemptedUnsupported(error)));
         }
         let hold = self.run.hold(self.meter.longest()).saturating_add(ADMISSION);
-        let silent = Rejection::new(RejectReason::StoreUnavailable).with_degraded(true);
-        let admitted = self.in_time(self.seat.circuit.admit_for(hold), Err(silent)).await?;
+        let admitted = if let Some(answer) = self.seat.circuit.try_admit() {
+            answer
+        } else {
+            let silent = Rejection::new(RejectReason::StoreUnavailable).with_degraded(true);
+            Box::pin(self.in_time(self.seat.circuit.admit_for(hold), Err(silent))).await?
+        };
         self.degraded |= admitted.as_ref().map_or_else(|rejection| rejection.degraded, Permit::degraded);
         self.permit = Some(admitted.map_err(|rejection| {
             let Rejection { retry_after, reason, .. } = rejection;
@@ -32,8 +37,13 @@ impl Flight {
             Cause::preempted(Outcome::PreemptedOpen { retry_after, reason })
         })?);
 
-        let silent = Limited::new(LimitReason::StoreUnavailable).with_degraded(true);
-        let admitted = self.in_time(self.seat.quota.admit_for(self.run.cost(), hold), Err(silent)).await?;
+        let cost = self.run.cost();
+        let admitted = if let Some(answer) = self.seat.quota.try_admit(cost) {
+            answer
+        } else {
+            let silent = Limited::new(LimitReason::StoreUnavailable).with_degraded(true);
+            Box::pin(self.in_time(self.seat.quota.admit_for(cost, hold), Err(silent))).await?
+        };
         self.degraded |= admitted.as_ref().map_or_else(|limited| limited.degraded, Slot::degraded);
         self.slot = Some(admitted.map_err(|limited| {
             let Limited { retry_after, reason, .. } = limited;

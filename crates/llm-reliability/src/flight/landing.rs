@@ -1,6 +1,5 @@
 //! How a flight ends: the verdict to the breaker, the hint and the cost to the limiter, the attempt to the observer.
 
-use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::attempt::{Attempt, Outcome, Phase};
 use crate::contain::contain;
 use crate::money::Cost;
 use crate::observer;
+use crate::policy::Step;
 
 /// How long an ordinary hint is believed, and a quota left alone that says nothing of its reset.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -24,21 +24,38 @@ struct Told {
     finished: bool,
 }
 
+/// What a strategy goes by when an attempt has landed. The attempt itself is in the trail by then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landed {
+    /// What comes next in a failover.
+    pub(crate) step: Step,
+    pub(crate) succeeded: bool,
+    pub(crate) fallback_eligible: bool,
+    /// Whether it went out.
+    pub(crate) dispatched: bool,
+    pub(crate) error: Option<ErrorKind>,
+    pub(crate) category: Option<Category>,
+}
+
 impl Flight {
-    /// The answer is whole.
-    pub(crate) fn finish(mut self) -> Attempt {
-        self.finished()
+    /// It has come to its end: the answer is whole, or there is none.
+    pub(crate) fn end(mut self: Box<Self>, flown: Result<(), Cause>) -> Landed {
+        match flown {
+            Ok(()) => self.finished(),
+            Err(cause) => self.failed(cause),
+        }
     }
 
-    fn finished(&mut self) -> Attempt {
+    fn finished(&mut self) -> Landed {
         if let Some(error) = self.withheld() {
             return self.failed(error.into());
         }
-        let (response, told) = self.take_answer();
-        let outcome = if response.is_empty() {
-            Outcome::Empty { finish_reason: response.finish_reason }
+        let told = self.told();
+        let answer = self.answer.response();
+        let outcome = if answer.is_empty() {
+            Outcome::Empty { finish_reason: answer.finish_reason }
         } else {
-            Outcome::Success(response)
+            Outcome::Success(self.answer.take_response())
         };
         self.land(outcome, told)
     }
@@ -58,25 +75,20 @@ impl Flight {
         Some(Error::new(kind, why))
     }
 
-    /// It ends without an answer.
-    pub(crate) fn fail(mut self, cause: Cause) -> Attempt {
-        self.failed(cause)
-    }
-
-    fn failed(&mut self, cause: Cause) -> Attempt {
-        let (partial, told) = self.take_answer();
+    fn failed(&mut self, cause: Cause) -> Landed {
+        let told = self.told();
         let outcome = match cause {
             Cause::Preempted(outcome) => *outcome,
             Cause::Error(error) if self.handed_out => {
-                Outcome::Interrupted { error: self.named(error), partial }
+                Outcome::Interrupted { error: self.named(error), partial: self.answer.take_response() }
             }
             Cause::Error(error) => self.failure(error),
         };
         self.land(outcome, told)
     }
 
-    fn cancelled(&mut self) -> Attempt {
-        let (_, told) = self.take_answer();
+    fn cancelled(&mut self) -> Landed {
+        let told = self.told();
         self.land(Outcome::Cancelled, told)
     }
 
@@ -85,12 +97,9 @@ impl Flight {
         self.seat.candidate.price.as_ref()?.cost(&self.answer.response().usage)
     }
 
-    fn take_answer(&mut self) -> (Response, Told) {
-        let answer = take(&mut self.answer);
-        let finished = answer.is_finished();
-        let response = answer.into_response();
-        let told = Told { usage: response.usage, request_id: response.request_id.clone(), finished };
-        (response, told)
+    fn told(&self) -> Told {
+        let Response { usage, request_id, .. } = self.answer.response();
+        Told { usage: *usage, request_id: request_id.clone(), finished: self.answer.is_finished() }
     }
 
     fn failure(&self, error: Error) -> Outcome {
@@ -113,14 +122,24 @@ impl Flight {
         if error.model_key().is_some() { error } else { error.with_model_key(Arc::clone(&self.seat.key)) }
     }
 
-    fn land(&mut self, outcome: Outcome, told: Told) -> Attempt {
+    fn land(&mut self, outcome: Outcome, told: Told) -> Landed {
         self.landed = true;
         let finished = told.finished;
         let attempt = self.attempt(outcome, told);
         self.settle(&attempt, finished);
         self.leave_traffic(&attempt);
         observer::tell(&*self.run.shared.observer, &attempt);
-        attempt
+        let error = attempt.error();
+        let landed = Landed {
+            step: self.run.after(&attempt, self.retried),
+            succeeded: attempt.succeeded(),
+            fallback_eligible: attempt.fallback_eligible,
+            dispatched: attempt.phase.is_some(),
+            error: error.map(Error::kind),
+            category: error.map(Error::category),
+        };
+        self.run.keep(attempt);
+        landed
     }
 
     /// What its candidate's traffic learns of it: that it is over, and how long its first token took, or no less.
@@ -221,8 +240,11 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
-            let attempt = if self.answer.is_finished() { self.finished() } else { self.cancelled() };
-            self.run.keep(attempt);
+            if self.answer.is_finished() {
+                self.finished()
+            } else {
+                self.cancelled()
+            };
         }
     }
 }
