@@ -93,6 +93,9 @@ impl Course {
         launch: Launch,
         now: Instant,
     ) -> (Option<Arc<Seat>>, Landing) {
+        if launch == Launch::Primary && self.run.policy().hedging().is_some() {
+            self.run.shared.hedging.budget.earn();
+        }
         // Whoever reads a stream decides when this goes on: no delay means anything then.
         let delay = if self.until == Until::Takeover { None } else { self.run.hedge_delay(seat) };
         let Some(delay) = delay.filter(|_| self.line.has_next()) else {

@@ -45,9 +45,6 @@ impl Course {
     ) -> (Arc<Seat>, Landing) {
         let run = Arc::clone(&self.run);
         let hedging = &run.shared.hedging;
-        if launch == Launch::Primary {
-            hedging.budget.earn();
-        }
         let mut race = Race { lanes: vec![self.lane(seat, retried, launch, now)], timer: None };
         race.wait_until(deadline(now, delay));
         loop {
