@@ -169,7 +169,7 @@ impl Run {
 
     /// A candidate was asked: where it may be asked again, its budget grows by what its first request adds.
     pub(crate) fn begin_retries(&self, seat: &Seat, launch: Launch) {
-        let first = matches!(launch, Launch::Primary | Launch::Failover);
+        let first = matches!(launch, Launch::Primary | Launch::Failover | Launch::Hedge);
         if first && self.policy().retries_at_all() {
             seat.retries.earn();
         }
@@ -217,12 +217,10 @@ impl Run {
         trail
     }
 
-    /// The time at which an attempt begins; a call's first begins with the call.
+    /// The time at which an attempt begins; a call's first begins with the call, unless it is asked first whose that is.
     pub(crate) fn begin(&self, launch: Launch) -> Instant {
-        match launch {
-            Launch::Primary | Launch::Panel => self.started,
-            Launch::Failover | Launch::Retry | Launch::Hedge => Instant::now(),
-        }
+        let first = launch == Launch::Primary && self.shared.order.is_none();
+        if first { self.started } else { Instant::now() }
     }
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
