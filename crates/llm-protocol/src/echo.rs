@@ -15,6 +15,9 @@ pub(crate) fn hidden(message: &str, request: &Request) -> Option<String> {
         return None;
     }
     let words: Vec<&str> = message.split_whitespace().collect();
+    if !may_quote(&words, request) {
+        return None;
+    }
     let mut quoted = vec![false; words.len()];
     let texts = texts(request);
     for from in 0..words.len() {
@@ -35,6 +38,18 @@ pub(crate) fn hidden(message: &str, request: &Request) -> Option<String> {
     quoted.contains(&true).then(|| kept.join(" "))
 }
 
+/// Whether any span may be found: nothing is copied or folded before this is so. A text that holds a span holds its words,
+/// and the longest of them is the least common.
+fn may_quote(words: &[&str], request: &Request) -> bool {
+    (0..words.len()).any(|from| {
+        let Some(to) = shortest_span(words, from) else { return false };
+        let span = words.get(from..=to).unwrap_or_default();
+        let bare = span.iter().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
+        let longest = bare.max_by_key(|word| word.len()).unwrap_or_default();
+        said(request).any(|text| text.contains(longest))
+    })
+}
+
 /// The first word from which on the words from `from` are long enough to be a quotation.
 fn shortest_span(words: &[&str], from: usize) -> Option<usize> {
     let mut length = 0;
@@ -50,8 +65,8 @@ fn quotes(texts: &[String], span: &str) -> bool {
     bare.len() >= SHORTEST / 2 && texts.iter().any(|text| text.contains(bare))
 }
 
-/// What the request says, with its white space folded, from the end on.
-fn texts(request: &Request) -> Vec<String> {
+/// What the request says, the end of the conversation first.
+fn said(request: &Request) -> impl Iterator<Item = &String> {
     let parts = request.messages.iter().rev().flat_map(|message| message.content.iter().rev());
     let said = parts.filter_map(|part| match part {
         Part::Text { text } => Some(text),
@@ -61,9 +76,14 @@ fn texts(request: &Request) -> Vec<String> {
         Part::Image(Image::Bytes { .. }) | Part::CacheMark { .. } => None,
     });
     let described = request.tools.iter().filter_map(|tool| tool.description.as_ref());
+    request.stop.iter().chain(described).chain(said)
+}
+
+/// The same with its white space folded, as far as it is looked through.
+fn texts(request: &Request) -> Vec<String> {
     let mut left = LOOKED_THROUGH;
     let mut texts = Vec::new();
-    for text in request.stop.iter().chain(described).chain(said) {
+    for text in said(request) {
         let from = (text.len().saturating_sub(left)..=text.len()).find(|at| text.is_char_boundary(*at));
         let tail = text.get(from.unwrap_or(text.len())..).unwrap_or_default();
         left -= tail.len();
