@@ -131,18 +131,23 @@ impl Bucket {
 
     /// A call that may retry sends its first request.
     pub(crate) fn earn(&self) {
-        let Some(Size { per_call, reserve }) = self.size else { return };
+        if let Some(size) = self.size {
+            self.add(size, size.per_call);
+        }
+    }
+
+    fn add(&self, Size { per_call, reserve }: Size, tokens: u64) {
         // With room for what is left of a token when the next call adds to it, so that no part of a ratio is lost.
         let most = reserve.max(per_call.saturating_add(TOKEN));
         // One that is full is not written to.
-        let add = |tokens: u64| (tokens < most).then(|| tokens.saturating_add(per_call).min(most));
+        let add = |held: u64| (held < most).then(|| held.saturating_add(tokens).min(most));
         let _ = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
     /// What was taken was not used.
     pub(crate) fn give_back(&self) {
-        if self.size.is_some() {
-            self.tokens.fetch_add(TOKEN, Ordering::Relaxed);
+        if let Some(size) = self.size {
+            self.add(size, TOKEN);
         }
     }
 

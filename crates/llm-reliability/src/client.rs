@@ -266,7 +266,7 @@ impl ClientBuilder {
                 ),
                 retries: Bucket::new(self.budget),
                 traffic: Traffic::default(),
-                delay: Mutex::default(),
+                observed: Mutex::default(),
                 key,
                 provider: candidate.adapter.provider().into(),
                 model: candidate.adapter.model().into(),

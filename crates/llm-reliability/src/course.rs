@@ -163,7 +163,9 @@ impl Course {
     }
 
     async fn wait(&mut self) {
-        let Some(longest) = self.run.policy().waits() else { return };
+        // A reader who has had an answer cut is told so, and is not kept waiting for another.
+        let waits = self.run.policy().waits().filter(|_| self.until != Until::Takeover);
+        let Some(longest) = waits else { return };
         let now = Instant::now();
         let patience = *self.patience.get_or_insert_with(|| deadline(now, longest));
         let pause = {
@@ -185,7 +187,7 @@ impl Course {
 }
 
 /// Whether waiting may help: a circuit is open, or a limit reached.
-fn is_unavailable(outcome: &Outcome) -> bool {
+pub(crate) fn is_unavailable(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::PreemptedOpen { .. } => true,
         Outcome::PreemptedLimited { reason, .. } => *reason != LimitReason::NeverFits,

@@ -94,8 +94,8 @@ impl FanOut {
         self
     }
 
-    /// Sets how many attempts may be under way at once; the seats that come later in the list wait for a place. No
-    /// bound unless set.
+    /// Sets how many attempts may be under way at once; the seats that come later in the list wait for a place, and
+    /// are given up without being asked when there are enough answers before. No bound unless set.
     pub fn concurrency(mut self, attempts: NonZeroUsize) -> Self {
         self.concurrency = Some(attempts);
         self

@@ -181,20 +181,20 @@ impl Flight {
 
     /// Dispatches: asks for a stream where there is one, and lifts a whole answer into events where there is none.
     async fn open(&mut self, until: Until) -> Result<(), Error> {
-        let now = Instant::now();
-        self.dispatched = Some(now);
-        if self.run.shared.is_watching() {
-            self.counted = true;
-            self.seat.traffic.dispatched();
-        }
         let Self { run, seat, progress, meter, answer, .. } = self;
         let adapter = &seat.candidate.adapter;
         let streaming = match seat.candidate.stream {
             StreamMode::Auto => adapter.capabilities().streaming(),
             StreamMode::Never => None,
         };
+        let now = Instant::now();
+        self.dispatched = Some(now);
         self.streamed = streaming.is_some();
         meter.dispatch(now, self.streamed);
+        if run.shared.is_watching() {
+            self.counted = true;
+            seat.traffic.dispatched();
+        }
         if let Some(adapter) = streaming {
             self.events = Some(meter.guard(adapter.stream(&run.request, progress)).await?);
             return Ok(());
@@ -203,7 +203,7 @@ impl Flight {
         if until.hands_out() {
             self.events = Some(Box::pin(stream::iter(response.into_events().into_iter().map(Ok))));
         } else {
-            self.size = response.content_len();
+            self.size = within_bounds(response.content_len())?;
             *answer = ResponseBuilder::whole(response);
         }
         Ok(())
@@ -242,10 +242,7 @@ impl Flight {
         if self.first_token.is_none() && self.streamed && event.is_token() {
             self.first_token = self.dispatched.map(|dispatched| dispatched.elapsed());
         }
-        self.size += event.len();
-        if self.size > MAX_ANSWER_BYTES {
-            return Err(Error::new(ErrorKind::Protocol, "the answer is larger than any answer may be"));
-        }
+        self.size = within_bounds(self.size + event.len())?;
         self.answer.absorb(&event);
         Ok(event)
     }
@@ -269,10 +266,22 @@ impl Flight {
         }
     }
 
+    /// Whose answer it is.
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
+        &self.seat
+    }
+
     /// The answer as far as it has come.
     pub(crate) fn answer(&self) -> &ResponseBuilder {
         &self.answer
     }
+}
+
+fn within_bounds(bytes: usize) -> Result<usize, Error> {
+    if bytes > MAX_ANSWER_BYTES {
+        return Err(Error::new(ErrorKind::Protocol, "the answer is larger than any answer may be"));
+    }
+    Ok(bytes)
 }
 
 /// A panic on the way, in the adapter or in a store, is an error like others.

@@ -10,8 +10,8 @@
 //!   the delay passed before their first token. While that is so for more than a fifth of them there are no hedges, as one
 //!   would go to where all the others have gone too.
 //! - **An outage is not to become the measure.** A delay that is observed stays as it was while everyone is slow, so that
-//!   the rule above goes on to hold. What has been so for ten minutes is no outage but how things are now: the delay
-//!   follows again.
+//!   the rule above goes on to hold, and when it is over what was measured in it is left out. What has been so for ten
+//!   minutes is no outage but how things are now: the delay follows again.
 //!
 //! The idea and the delay at a high quantile are from "The Tail at Scale", J. Dean and L. A. Barroso, Communications of the
 //! ACM 56 (2), 2013.
@@ -115,6 +115,18 @@ struct History {
     /// The last 64 attempts that could be hedged, one bit each: whether it was late.
     late: u64,
     slow_since: Option<Instant>,
+    /// When the last outage was over, and how many there were.
+    recovered: Option<Instant>,
+    recoveries: u64,
+}
+
+/// After how long a candidate is hedged, as that was last observed.
+#[derive(Default)]
+pub(crate) struct Observed {
+    delay: Option<Duration>,
+    /// How many outages it has seen, and how many first tokens there had been when the last was over.
+    recoveries: u64,
+    from: u64,
 }
 
 impl Hedging {
@@ -128,7 +140,10 @@ impl Hedging {
         let mut history = self.history.lock();
         history.late = history.late << 1 | u64::from(late);
         if history.late.count_ones() <= FEW {
-            history.slow_since = None;
+            if history.slow_since.take().is_some_and(|since| since.elapsed() < LASTING) {
+                history.recovered = Some(Instant::now());
+                history.recoveries += 1;
+            }
         } else if history.slow_since.is_none() {
             history.slow_since = Some(Instant::now());
         }
@@ -138,9 +153,16 @@ impl Hedging {
         self.history.lock().slow_since.is_some()
     }
 
-    /// Whether first tokens are such as they may be measured by.
-    fn is_usual(&self) -> bool {
-        self.history.lock().slow_since.is_none_or(|since| since.elapsed() >= LASTING)
+    /// Whether an attempt began before the last outage was over, so that it says nothing of what comes after.
+    pub(crate) fn is_past(&self, begun: Instant) -> bool {
+        self.history.lock().recovered.is_some_and(|recovered| begun < recovered)
+    }
+
+    /// After how many outages this is, if first tokens are such now as they may be measured by.
+    fn usual(&self) -> Option<u64> {
+        let history = self.history.lock();
+        let usual = history.slow_since.is_none_or(|since| since.elapsed() >= LASTING);
+        usual.then_some(history.recoveries)
     }
 }
 
@@ -151,11 +173,18 @@ impl Run {
         match self.policy().hedging()?.0 {
             Delay::Fixed(delay) => Some(delay),
             Delay::Observed(share) => {
-                let mut known = seat.delay.lock();
-                if self.shared.hedging.is_usual() {
-                    *known = seat.traffic.quantile(share, usize::MAX, least(share));
+                let mut observed = seat.observed.lock();
+                if let Some(recoveries) = self.shared.hedging.usual() {
+                    if observed.recoveries != recoveries {
+                        (observed.recoveries, observed.from) = (recoveries, seat.traffic.noted());
+                    }
+                    let since = seat.traffic.noted() - observed.from;
+                    let window = usize::try_from(since).unwrap_or(usize::MAX);
+                    // After an outage the delay from before holds until there is another.
+                    let delay = seat.traffic.quantile(share, window, least(share));
+                    observed.delay = delay.or(observed.delay);
                 }
-                *known
+                observed.delay
             }
         }
     }
@@ -196,12 +225,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_lasts_ten_minutes_is_how_things_are() {
         let hedging = Hedging::new(0.05);
-        assert!(hedging.is_usual());
+        assert_eq!(hedging.usual(), Some(0));
         (0..20).for_each(|_| hedging.note(true));
         tokio::time::advance(Duration::from_secs(599)).await;
         hedging.note(true);
-        assert!(!hedging.is_usual());
+        assert_eq!(hedging.usual(), None);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(hedging.is_usual() && hedging.everyone_is_slow());
+        assert!(hedging.usual() == Some(0) && hedging.everyone_is_slow());
+        (0..64).for_each(|_| hedging.note(false));
+        assert!(hedging.usual() == Some(0) && !hedging.is_past(Instant::now()), "it was none");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_began_in_an_outage_is_past_when_that_is_over() {
+        let hedging = Hedging::new(0.05);
+        let before = Instant::now();
+        (0..13).for_each(|_| hedging.note(true));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(!hedging.is_past(before), "it is not over");
+        (0..64).for_each(|_| hedging.note(false));
+        assert_eq!(hedging.usual(), Some(1));
+        assert!(hedging.is_past(before) && !hedging.is_past(Instant::now()));
     }
 }

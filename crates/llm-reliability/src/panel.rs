@@ -7,16 +7,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::attempt::{Attempt, Launch};
 use crate::call::{Call, InputError};
 use crate::client::ResilientClient;
+use crate::course::exhausted;
 use crate::fan_out::ended;
-use crate::flight::{Flight, Landed, Landing, Until};
-use crate::report::{Judgement, Quorum, QuorumPolicy, Report, Strategy, Tally};
+use crate::flight::{Flight, Landing, Until};
+use crate::report::{Ended, Judgement, Quorum, QuorumPolicy, Report, Strategy, Tally};
 use crate::run::{Run, Seat};
 use crate::timeouts::deadline;
 
@@ -38,10 +39,10 @@ impl ResilientClient {
             tally: Tally { seats: seats.len(), answered: 0, pending: seats.len() },
             bench: bench.into(),
             flights: FuturesUnordered::new(),
-            begun: 0,
             met: false,
             landed: Vec::with_capacity(seats.len()),
-            waiting: seats.into_iter().map(|seat| (seat, Launch::Panel)).collect(),
+            attempts: seats.len(),
+            waiting: seats.into_iter().enumerate().map(|(at, seat)| (at, seat, Launch::Panel)).collect(),
             shown: 0,
             over: None,
             run,
@@ -79,11 +80,12 @@ pub struct Panel {
     /// How many attempts may be under way at once.
     places: usize,
     tally: Tally,
-    /// Who has a seat and no place yet.
-    waiting: VecDeque<(Arc<Seat>, Launch)>,
+    /// Who has a seat and no place yet, with the number of its attempt.
+    waiting: VecDeque<(usize, Arc<Seat>, Launch)>,
     bench: VecDeque<Arc<Seat>>,
     flights: FuturesUnordered<Pin<Box<dyn Future<Output = Landing> + Send>>>,
-    begun: usize,
+    /// How many attempts there are: one for each seat, whenever its place becomes free, and then the substitutes.
+    attempts: usize,
     met: bool,
     /// As they have ended.
     landed: Vec<Attempt>,
@@ -109,9 +111,7 @@ impl Panel {
                 None => next.await,
             };
             match landed {
-                Some(Landing::Landed(landed)) => self.take(landed),
-                // Nothing commits early that is collected to its end.
-                Some(Landing::Committed(flight)) => drop(flight),
+                Some(landing) => self.take(landing),
                 None => self.end(),
             }
         }
@@ -134,40 +134,54 @@ impl Panel {
         run.report(ended(&quorum, &landed), landed, Some(quorum), over.unwrap_or_default())
     }
 
-    /// Starts as many as there are places for.
+    /// Starts as many as there are places for, as long as that makes sense.
     fn fill(&mut self) {
+        let now = Instant::now();
+        if self.met || self.run.is_over(now) || self.limit.is_some_and(|limit| now >= limit) {
+            return;
+        }
         while self.flights.len() < self.places
-            && let Some((seat, launch)) = self.waiting.pop_front()
+            && let Some((ordinal, seat, launch)) = self.waiting.pop_front()
         {
-            let flight = self.begin(&seat, launch);
+            let flight = Flight::new(&self.run, &seat, ordinal, 0, launch, now);
             self.flights.push(Box::pin(flight.fly(Until::Complete)));
         }
     }
 
-    fn begin(&mut self, seat: &Arc<Seat>, launch: Launch) -> Box<Flight> {
-        // The first begin with the call.
-        let now = if self.landed.is_empty() { self.run.started } else { Instant::now() };
-        let flight = Flight::new(&self.run, seat, self.begun, 0, launch, now);
-        self.begun += 1;
-        flight
-    }
-
-    fn take(&mut self, landed: Landed) {
-        let wanted = landed.fallback_eligible && !self.met;
-        let substitute = if wanted { self.bench.pop_front() } else { None };
-        if landed.succeeded {
-            self.tally.answered += 1;
-            self.tally.pending -= 1;
-        } else if let Some(substitute) = substitute {
-            self.waiting.push_front((substitute, Launch::Failover));
-        } else {
-            self.tally.pending -= 1;
-        }
-        self.landed.append(&mut self.run.trail.lock());
+    fn take(&mut self, landing: Landing) {
+        self.count(landing);
         match self.policy.judge(self.tally) {
             Judgement::Open => {}
             Judgement::Met if self.tally.pending > 0 && !self.grace.is_zero() => self.let_finish(),
-            Judgement::Met | Judgement::Lost => self.end(),
+            Judgement::Met => self.end(),
+            Judgement::Lost => {
+                // It has ended in vain; but whether everyone is unavailable, and until when, is known from all of them.
+                while exhausted(&self.landed) != Ended::Exhausted
+                    && let Some(landing) = self.flights.next().now_or_never().flatten()
+                {
+                    self.count(landing);
+                }
+                self.end();
+            }
+        }
+    }
+
+    fn count(&mut self, landing: Landing) {
+        let landed = match landing {
+            Landing::Landed(landed) => landed,
+            // Nothing commits early that is collected to its end.
+            Landing::Committed(flight) => flight.end(Ok(())),
+        };
+        self.landed.append(&mut self.run.trail.lock());
+        let wanted = landed.fallback_eligible && !self.met;
+        if landed.succeeded {
+            self.tally.answered += 1;
+            self.tally.pending -= 1;
+        } else if let Some(substitute) = wanted.then(|| self.bench.pop_front()).flatten() {
+            self.waiting.push_front((self.attempts, substitute, Launch::Failover));
+            self.attempts += 1;
+        } else {
+            self.tally.pending -= 1;
         }
     }
 
@@ -186,8 +200,9 @@ impl Panel {
         }
         // A flight lands by being dropped; whose turn has not come lands without having left.
         self.flights.clear();
-        while let Some((seat, launch)) = self.waiting.pop_front() {
-            drop(self.begin(&seat, launch));
+        let now = Instant::now();
+        for (ordinal, seat, launch) in self.waiting.drain(..) {
+            drop(Flight::new(&self.run, &seat, ordinal, 0, launch, now));
         }
         let mut left = self.run.take_trail();
         self.landed.append(&mut left);

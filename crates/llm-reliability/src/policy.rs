@@ -157,7 +157,8 @@ impl Policy {
     /// [says when](crate::Report::retry_after) it is available again; those are then asked once more, as
     /// [`Launch::Retry`](crate::Launch::Retry), and waited for again if need be. All waits of a call together take no longer
     /// than `longest`, and none goes beyond the call's total: where that would not do, the call ends as
-    /// [`Ended::Unavailable`](crate::Ended::Unavailable) at once, as it does unless this is set.
+    /// [`Ended::Unavailable`](crate::Ended::Unavailable) at once, as it does unless this is set. Who is to take over from a
+    /// [cut](Self::restart_on_cut) is not waited for.
     pub fn wait_when_unavailable(mut self, longest: Duration) -> Self {
         self.wait = Some(longest).filter(|longest| !longest.is_zero());
         self

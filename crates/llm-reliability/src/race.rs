@@ -18,7 +18,6 @@ use crate::timeouts::deadline;
 /// One who takes part.
 struct Lane {
     seat: Arc<Seat>,
-    launch: Launch,
     begun: Instant,
     /// Whether its delay has passed.
     late: bool,
@@ -55,18 +54,16 @@ impl Course {
             };
             let landed = match landing {
                 Landing::Committed(flight) => {
-                    if !lane.late {
+                    // Where it did not run beside one that was late: it had its delay before it, and did not need it.
+                    if race.timer.is_some() {
                         hedging.note(false);
                     }
-                    race.lost();
+                    // Whoever has lost is given up before its winner is handed on.
+                    drop(race);
                     return (lane.seat, Landing::Committed(flight));
                 }
                 Landing::Landed(landed) => landed,
             };
-            if lane.launch == Launch::Hedge && !landed.dispatched {
-                // It was not sent.
-                hedging.budget.give_back();
-            }
             let Some(other) = race.lanes.first() else { return (lane.seat, Landing::Landed(landed)) };
             // Whoever runs beside it stands for its retry, and for the next candidate.
             if matches!(landed.step, Step::Finish | Step::Stop | Step::OutOfTime) {
@@ -97,7 +94,7 @@ impl Course {
         // At once, so that it is in the trail even if the race is over before it is looked at.
         let ordinal = self.count();
         let flight = Flight::new(&self.run, seat, ordinal, retried, launch, begun);
-        Lane { seat: Arc::clone(seat), launch, begun, late: false, flight: Box::pin(flight.fly(until)) }
+        Lane { seat: Arc::clone(seat), begun, late: false, flight: Box::pin(flight.fly(until)) }
     }
 }
 
@@ -124,16 +121,6 @@ impl Race {
         for lane in self.lanes.iter_mut().filter(|lane| !lane.late) {
             lane.late = true;
             note();
-        }
-    }
-
-    /// Another was first: gives those up that still run. Who was late would have taken no less than until now.
-    fn lost(self) {
-        for Lane { seat, begun, late, flight, .. } in self.lanes {
-            drop(flight);
-            if late {
-                seat.traffic.note(begun.elapsed());
-            }
         }
     }
 }

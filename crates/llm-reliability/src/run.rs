@@ -20,7 +20,7 @@ use crate::call::{Call, InputError};
 use crate::candidate::Candidate;
 use crate::contain::{Contained, contain};
 use crate::fan_out::FanOut;
-use crate::hedge::{Hedge, Hedging};
+use crate::hedge::{Hedge, Hedging, Observed};
 use crate::observer::Observer;
 use crate::order::Order;
 use crate::policy::{Policy, Step};
@@ -39,8 +39,7 @@ pub(crate) struct Seat {
     pub(crate) quota: Quota,
     pub(crate) retries: Bucket,
     pub(crate) traffic: Traffic,
-    /// After how long it is hedged, as that was last observed.
-    pub(crate) delay: Mutex<Option<Duration>>,
+    pub(crate) observed: Mutex<Observed>,
     pub(crate) key: Arc<str>,
     pub(crate) provider: Arc<str>,
     pub(crate) model: Arc<str>,
@@ -168,8 +167,8 @@ impl Run {
     }
 
     /// A candidate was asked: where it may be asked again, its budget grows by what its first request adds.
-    pub(crate) fn begin_retries(&self, seat: &Seat, launch: Launch) {
-        let first = matches!(launch, Launch::Primary | Launch::Failover | Launch::Hedge);
+    pub(crate) fn begin_retries(&self, seat: &Seat, launch: Launch, retried: u32) {
+        let first = retried == 0 && launch != Launch::Panel;
         if first && self.policy().retries_at_all() {
             seat.retries.earn();
         }

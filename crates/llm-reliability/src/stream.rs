@@ -109,11 +109,15 @@ impl FailoverStream {
 
     /// The answer that is handed out is over: it is whole, or this has cut it.
     fn land(&mut self, cut: Option<Error>) {
-        let Handout::Open(flight, way) = std::mem::replace(&mut self.state, Handout::Done) else { return };
+        let Handout::Open(flight, mut way) = std::mem::replace(&mut self.state, Handout::Done) else {
+            return;
+        };
+        let seat = Arc::clone(flight.seat());
         let landed = flight.end(cut.map_or(Ok(()), |error| Err(error.into())));
         if landed.succeeded {
             self.end(Ended::Answered);
         } else if landed.fallback_eligible {
+            way.heed(&seat, landed);
             self.state = Handout::Restart(Box::pin(way.advance()));
         } else {
             self.give_up();

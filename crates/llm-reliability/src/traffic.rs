@@ -33,6 +33,11 @@ impl Traffic {
         self.first_tokens.lock().push(first_token);
     }
 
+    /// How many first tokens there have been.
+    pub(crate) fn noted(&self) -> u64 {
+        self.first_tokens.lock().noted
+    }
+
     /// The time within which this share of the last `window` first tokens came, where there are `least` of them.
     pub(crate) fn quantile(&self, share: f64, window: usize, least: usize) -> Option<Duration> {
         let mut recent = self.first_tokens.lock().last(window);
@@ -61,6 +66,7 @@ fn rank(share: f64, values: usize) -> usize {
 struct FirstTokens {
     ring: Vec<u32>,
     next: usize,
+    noted: u64,
 }
 
 impl FirstTokens {
@@ -71,6 +77,7 @@ impl FirstTokens {
             None => self.ring.push(micros),
         }
         self.next = (self.next + 1) % KEPT;
+        self.noted += 1;
     }
 
     /// The last `window` of them, in no order.

@@ -8,7 +8,7 @@ use llm_protocol::{Category, Clock, Error, ErrorKind, FinishReason, Response, St
 
 use super::meter::Meter;
 use super::{Cause, Flight};
-use crate::attempt::{Attempt, Outcome, Phase};
+use crate::attempt::{Attempt, Launch, Outcome, Phase};
 use crate::contain::contain;
 use crate::money::Cost;
 use crate::observer;
@@ -31,8 +31,6 @@ pub(crate) struct Landed {
     pub(crate) step: Step,
     pub(crate) succeeded: bool,
     pub(crate) fallback_eligible: bool,
-    /// Whether it went out.
-    pub(crate) dispatched: bool,
     pub(crate) error: Option<ErrorKind>,
     pub(crate) category: Option<Category>,
 }
@@ -134,7 +132,6 @@ impl Flight {
             step: self.run.after(&attempt, self.retried),
             succeeded: attempt.succeeded(),
             fallback_eligible: attempt.fallback_eligible,
-            dispatched: attempt.phase.is_some(),
             error: error.map(Error::kind),
             category: error.map(Error::category),
         };
@@ -152,7 +149,12 @@ impl Flight {
         let kind = error_of(&attempt.outcome).map(Error::kind);
         let first_token = match kind {
             // Whoever reads a stream may have come for it late.
-            _ if !self.meter.is_timed() => None,
+            _ if !self.meter.is_timed() || self.run.shared.hedging.is_past(self.begun) => None,
+            // It has taken no less, which says something where that is long.
+            None if matches!(attempt.outcome, Outcome::Cancelled) && attempt.first_token.is_none() => {
+                let late = self.run.hedge_delay(&self.seat);
+                Some(attempt.latency).filter(|latency| late.is_some_and(|late| *latency >= late))
+            }
             Some(ErrorKind::Timeout(Clock::FirstToken)) => Some(attempt.latency),
             None if !self.streamed && attempt.succeeded() => Some(attempt.latency),
             _ => attempt.first_token,
@@ -173,7 +175,11 @@ impl Flight {
             contain(|| permit.settle(settlement));
         }
         if self.dispatched.is_some() && self.progress.stage() != Stage::Prepare {
-            self.run.begin_retries(&self.seat, self.launch);
+            self.run.begin_retries(&self.seat, self.launch, self.retried);
+        }
+        if self.launch == Launch::Hedge && self.dispatched.is_none() {
+            // It was not sent, and costs nobody anything.
+            self.run.shared.hedging.budget.give_back();
         }
         if let Some(slot) = self.slot.take() {
             let sent = self.dispatched.is_some() && self.progress.stage() == Stage::Sent;

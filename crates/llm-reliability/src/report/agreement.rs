@@ -2,7 +2,7 @@
 
 use super::{Ended, Quorum, Report, Strategy};
 use crate::attempt::{Attempt, Launch, Outcome};
-use crate::course::exhausted;
+use crate::course::{exhausted, is_unavailable};
 use crate::fan_out;
 
 pub(super) fn agrees(report: &Report) -> bool {
@@ -12,6 +12,7 @@ pub(super) fn agrees(report: &Report) -> bool {
         (Strategy::Failover, None) => a_failover_ends(report.ended, attempts),
         (Strategy::FanOut, Some(quorum)) => {
             *quorum == Quorum::of(quorum.policy, attempts)
+                && (1..=quorum.seats).contains(&quorum.required)
                 && a_panel_sits(attempts)
                 && report.ended == fan_out::ended(quorum, attempts)
         }
@@ -34,11 +35,14 @@ fn a_failover_ends(ended: Ended, attempts: &[Attempt]) -> bool {
     // Before anyone was asked: there was no time, or no telling who goes first.
     let [first, ..] = attempts else { return matches!(ended, Ended::TotalTimeout | Ended::StoreUnavailable) };
     let follows = |(at, attempt): (usize, &Attempt)| {
-        let again = attempts.iter().take(at).any(|earlier| earlier.model_key == attempt.model_key);
+        let earlier = attempts.iter().take(at).filter(|earlier| earlier.model_key == attempt.model_key);
+        let again = earlier.clone().next().is_some();
         match attempt.launch {
             Launch::Primary => at == 0,
             Launch::Retry => again,
-            Launch::Failover | Launch::Hedge => at > 0 && !again,
+            Launch::Failover => at > 0 && !again,
+            // Who was unavailable may have been waited for.
+            Launch::Hedge => at > 0 && earlier.clone().all(|earlier| is_unavailable(&earlier.outcome)),
             Launch::Panel => false,
         }
     };
@@ -63,7 +67,7 @@ fn a_failover_ends(ended: Ended, attempts: &[Attempt]) -> bool {
         && attempts.iter().enumerate().all(is_last)
         && answers == usize::from(ended == Ended::Answered)
         && match ended {
-            Ended::Answered => given_up.all(lost),
+            Ended::Answered => given_up.all(|(at, attempt)| lost((at, attempt)) && !attempt.handed_out),
             // Its reader may have gone away, also while another was to take over.
             Ended::Interrupted => {
                 let end = attempts.len() - 1;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempt::{Attempt, Launch};
 
-/// How many answers are enough.
+/// How many answers are enough. In JSON and the like a word, or a number: `"all"`, `"majority"`, `"first"`, `2`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(from = "Written", into = "Written")]
 #[non_exhaustive]
 pub enum QuorumPolicy {
     /// Every seat is waited for, and any answer will do.
@@ -18,6 +18,44 @@ pub enum QuorumPolicy {
     Majority,
     /// One, whichever comes first.
     First,
+}
+
+/// A [`QuorumPolicy`] as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Word(Word),
+    Number(usize),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    All,
+    Majority,
+    First,
+}
+
+impl From<Written> for QuorumPolicy {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Word(Word::All) => Self::All,
+            Written::Word(Word::Majority) => Self::Majority,
+            Written::Word(Word::First) => Self::First,
+            Written::Number(answers) => Self::AtLeast(answers),
+        }
+    }
+}
+
+impl From<QuorumPolicy> for Written {
+    fn from(policy: QuorumPolicy) -> Self {
+        match policy {
+            QuorumPolicy::All => Self::Word(Word::All),
+            QuorumPolicy::Majority => Self::Word(Word::Majority),
+            QuorumPolicy::First => Self::Word(Word::First),
+            QuorumPolicy::AtLeast(answers) => Self::Number(answers),
+        }
+    }
 }
 
 impl QuorumPolicy {
@@ -94,6 +132,20 @@ impl Quorum {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_is_written_as_a_word_or_a_number() {
+        use QuorumPolicy::{All, AtLeast, First, Majority};
+        for (policy, written) in
+            [(All, "\"all\""), (Majority, "\"majority\""), (First, "\"first\""), (AtLeast(2), "2")]
+        {
+            assert_eq!(serde_json::to_string(&policy).unwrap(), written);
+            assert_eq!(serde_json::from_str::<QuorumPolicy>(written).unwrap(), policy);
+        }
+        for written in ["\"most\"", "-1", "1.5", "null", "{\"at_least\":2}"] {
+            assert!(serde_json::from_str::<QuorumPolicy>(written).is_err(), "{written}");
+        }
+    }
 
     #[test]
     fn a_quorum_is_met_lost_or_open() {

@@ -101,6 +101,13 @@ impl TryFrom<Wire> for Report {
         if wire.schema != SCHEMA {
             return Err(WireError::Schema(wire.schema));
         }
+        let misplaced = match wire.strategy {
+            Strategy::Failover => wire.responses.is_some(),
+            Strategy::FanOut => wire.response.is_some(),
+        };
+        if misplaced {
+            return Err(WireError::StrayAnswer);
+        }
         let mut answers = wire.response.into_iter().chain(wire.responses.into_iter().flatten());
         let attempts: Result<Vec<_>, _> =
             wire.attempts.into_iter().map(|attempt| attempt.join(&mut answers)).collect();

@@ -62,3 +62,33 @@ impl Observer for Seen {
         self.0.lock().push(attempt.clone());
     }
 }
+
+/// Whom these attempts asked, in short: `abc` for `p:a`, `p:b` and `p:c`.
+pub fn letters(attempts: &[Attempt]) -> String {
+    attempts.iter().map(|attempt| &*attempt.model_id).collect()
+}
+
+/// Nothing is under way any more, and each model has received as many requests as these attempts say.
+#[track_caller]
+pub fn assert_received(models: &[ScriptedModel], attempts: &[Attempt]) {
+    for model in models {
+        let key = llm_protocol::ModelAdapter::key(model);
+        let sent = |attempt: &&Attempt| {
+            let phase = attempt.phase.map(llm_reliability::Phase::as_str);
+            &*attempt.model_key == key && matches!(phase, Some("first_token" | "stream" | "response"))
+        };
+        let trail: Vec<_> = attempts.iter().map(short).collect();
+        assert_eq!(model.started(), attempts.iter().filter(sent).count(), "{key} in {trail:?}");
+        assert_eq!((model.open(), model.in_flight()), (0, 0), "{key} is still asked: {trail:?}");
+    }
+}
+
+/// Writes the report as JSON and reads it back: both have to say the same.
+#[track_caller]
+pub fn assert_goes_both_ways(report: &Report) {
+    let json = serde_json::to_value(report).unwrap();
+    let back: Report =
+        serde_json::from_value(json.clone()).map_err(|error| format!("{error}: {json}")).unwrap();
+    assert_eq!(serde_json::to_value(&back).unwrap(), json);
+    assert_eq!((back.ended(), back.retry_after()), (report.ended(), report.retry_after()));
+}
