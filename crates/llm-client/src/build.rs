@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use circuit_breaker::Settings;
 use llm_adapters::HttpClient;
-use llm_reliability::{ClientBuilder, Policy, ResilientClient, Timeouts};
+use llm_reliability::{ClientBuilder, FanOut, Policy, ResilientClient, Timeouts};
 
 use crate::builder::Builder;
 use crate::config::Config;
@@ -19,13 +19,18 @@ impl Config {
     ///
     /// [`ConfigError`], for the first thing that is wrong.
     pub fn build(&self, registry: &Registry) -> Result<ResilientClient, ConfigError> {
-        Ok(self.client_builder(registry)?.build()?)
+        let builder = self.client_builder(registry)?;
+        self.check_candidates()?;
+        Ok(builder.build()?)
     }
 
     /// The client with everything that the configuration says, for what only code can say: an observer, a breaker
     /// that others share, further candidates. A [`breaker`](ClientBuilder::breaker) that is handed in has settings of
     /// its own, and `[breaker]` is then without effect; so it is with a [`limiter`](ClientBuilder::limiter) and
-    /// `[limits]`.
+    /// `[limits]`, and whatever else is set again.
+    ///
+    /// Seats, bench and quorum of `[fan_out]` may count on candidates that are added:
+    /// [`ClientBuilder::build`] sees whether they are there.
     ///
     /// # Errors
     ///
@@ -42,7 +47,9 @@ impl Config {
             .client_builder()?
             .timeouts(Timeouts::from(&self.timeouts))
             .policy(Policy::from(&self.failover))
+            .fan_out(FanOut::from(&self.fan_out))
             .breaker_settings(breaker);
+        let builder = self.failover.set_up(builder);
         Ok(match limiter {
             Some(limiter) => builder.limiter(Arc::new(limiter)),
             None => builder,

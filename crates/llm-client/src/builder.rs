@@ -85,20 +85,25 @@ impl Builder {
         Ok(self.client_builder()?.build()?)
     }
 
-    /// The client with all that were added, for what else there is to set: clocks, policy, breaker, limiter, observer.
+    /// The client with all that were added, for what else there is to set: clocks, policy, order, hedges, fan-out, breaker,
+    /// limiter, observer.
     /// What is set there is not looked at as a configuration's settings are: with a clock of zero, for one, every call
     /// is too late.
     ///
     /// ```
     /// use std::time::Duration;
     /// use llm_client::{Builder, Provider};
-    /// use llm_client::llm_reliability::{Attempt, Policy, Timeouts};
+    /// use llm_client::llm_reliability::{Attempt, FanOut, Hedge, Policy, QuorumPolicy, Timeouts, Weighted};
     ///
     /// let client = Builder::new()
-    ///     .add(Provider::new("ollama", "llama3.2"))
+    ///     .add(Provider::new("ollama", "llama3.2").weight(3))
+    ///     .add(Provider::new("lmstudio", "llama-3.2-3b-instruct"))
     ///     .client_builder()?
     ///     .timeouts(Timeouts::new().first_token(Duration::from_secs(5)))
-    ///     .policy(Policy::robust())
+    ///     .order(Weighted)
+    ///     .policy(Policy::robust().hedge(Hedge::observed(0.95)))
+    ///     .hedge_budget(0.02)
+    ///     .fan_out(FanOut::new(QuorumPolicy::First))
     ///     .observer(|attempt: &Attempt| eprintln!("{attempt}"))
     ///     .build()?;
     /// # Ok::<(), llm_client::ConfigError>(())
@@ -176,6 +181,10 @@ fn candidate(
         .priority(spec.priority)
         .quota_key(spec.quota_key())
         .count_cache_reads(factory.counts_cache_reads());
+    let candidate = match spec.weight {
+        Some(weight) => candidate.weight(weight),
+        None => candidate,
+    };
     Ok(match &spec.price {
         Some(price) => candidate.price(Price::from(price)),
         None => candidate,

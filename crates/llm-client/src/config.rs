@@ -7,11 +7,14 @@ mod check;
 mod count;
 mod dialect;
 mod duration;
+mod failover;
+mod fan_out;
+mod hedge;
 mod limits;
 mod not_built;
 mod percent;
-mod sections;
 mod shown;
+mod timeouts;
 mod variable;
 mod words;
 
@@ -23,9 +26,12 @@ pub use self::breaker::{BreakerConfig, PresetName, Probes};
 pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamSetting};
 pub(crate) use self::check::Place;
 pub use self::dialect::{DialectSetting, TokenLimitSetting};
+pub use self::failover::{FailoverConfig, OrderName, PolicyName};
+pub use self::fan_out::{FanOutConfig, QuorumSetting};
+pub use self::hedge::{HedgeAfter, Quantile};
 pub use self::limits::{KeyLimits, LimitsConfig};
-pub use self::sections::{FailoverConfig, FanOutConfig, Order, PolicyName, QuorumSetting, TimeoutConfig};
 pub(crate) use self::shown::{shown, without_keys};
+pub use self::timeouts::TimeoutConfig;
 pub(crate) use self::variable::shown as shown_variable;
 use crate::error::ConfigError;
 
@@ -59,7 +65,7 @@ pub struct Config {
     /// `[failover]`: how one good answer is found.
     #[serde(skip_serializing_if = "is_default")]
     pub failover: FailoverConfig,
-    /// `[fan_out]`: how many answers are enough.
+    /// `[fan_out]`: who is asked side by side, and how many answers are enough.
     #[serde(skip_serializing_if = "is_default")]
     pub fan_out: FanOutConfig,
     /// `[breaker]`: when a failing candidate is left alone.

@@ -15,8 +15,8 @@ mod registry;
 pub use builder::{Builder, Member};
 pub use config::{
     BreakerConfig, CandidateSpec, CandidateTimeouts, Config, DialectSetting, FailoverConfig, FanOutConfig,
-    KeyLimits, LimitsConfig, Order, PolicyName, PresetName, PriceConfig, Probes, QuorumSetting,
-    StreamSetting, TimeoutConfig, TokenLimitSetting,
+    HedgeAfter, KeyLimits, LimitsConfig, OrderName, PolicyName, PresetName, PriceConfig, Probes, Quantile,
+    QuorumSetting, StreamSetting, TimeoutConfig, TokenLimitSetting,
 };
 pub use error::ConfigError;
 pub use factory::{Credential, FactoryError, ProviderContext, ProviderFactory};

@@ -98,6 +98,13 @@ impl Provider {
         self
     }
 
+    /// How often a call begins with it, beside the weights of the others, where the client's
+    /// [order](llm_reliability::ClientBuilder::order) is [`Weighted`](llm_reliability::Weighted). 1 unless set; 0 is never.
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.spec.weight = Some(weight);
+        self
+    }
+
     /// Where the API is: what the vendor's own SDK calls its base URL. The provider's own unless set. With another
     /// host than the provider's a credential is optional.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {

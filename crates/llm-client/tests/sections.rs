@@ -63,6 +63,7 @@ fn breakers_are_set_up_as_they_are_described() {
         ("preset = 'keel'\nprobes = 2", Settings::from(Preset::Keel).probes(Some(n32(2)))),
         ("failure_threshold = 5", Settings::default().failure_threshold(n32(5))),
         ("failure_rate = 50\nwindow_calls = 100", Settings::default().trip(Rates::failures(half, calls))),
+        ("failure_rate = '50%'\nwindow_calls = 100", Settings::default().trip(Rates::failures(half, calls))),
         (
             "failure_rate = 50\nwindow = '30s'\nminimum_calls = 20",
             Settings::default().trip(Rates::failures(half, time).minimum_calls(n32(20))),
@@ -251,9 +252,9 @@ fn what_they_cannot_be_is_refused_by_place_and_name() {
             ["`0.5`, expected whole per cent", "breaker.failure_rate"],
         ),
         (
-            "[breaker]\nslow_call_rate = '5%'",
+            "[breaker]\nslow_call_rate = '5'",
             (2, 18),
-            ["\"5%\", expected whole per cent", "breaker.slow_call_rate"],
+            ["\"5\", expected whole per cent", "breaker.slow_call_rate"],
         ),
         ("[breaker]\njitter = -1", (2, 10), ["`-1`, expected whole per cent", "breaker.jitter"]),
         ("[breaker]\nwindow = 100", (2, 10), ["a duration such as \"15s\"", "breaker.window"]),

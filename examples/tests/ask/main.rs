@@ -3,6 +3,7 @@
 
 mod harness;
 mod report;
+mod schedules;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -165,9 +166,22 @@ async fn bad_input_is_one_clear_line() {
     refused("[[candidate]", &hi, ".toml: line 1, ").await;
     refused("[failover]\nhedge = 1", &hi, "line 2, column 1: unknown field `hedge`").await;
     refused(
-        &format!("[failover]\nhedge_after = '2s'\n{good}"),
+        &format!("[failover]\nhedge_budget = 10\n{good}"),
         &hi,
-        "`failover.hedge_after` is not built yet",
+        "`failover.hedge_budget` does nothing without `hedge_after`",
+    )
+    .await;
+    refused("[failover]\nhedge_after = 'p30'", &hi, "line 2, column 15: \"p30\" is no duration").await;
+    refused(
+        &format!("[fan_out]\nquorum = 2\n{good}"),
+        &hi,
+        "`fan_out.quorum` is 2, and there can be no more answers than 1",
+    )
+    .await;
+    refused(
+        &format!("[fan_out]\nseats = ['openai:well', 'openai:wall']\n{good}"),
+        &hi,
+        "`fan_out.seats[1]` is the id of no candidate: there is `openai:well`",
     )
     .await;
     refused(
@@ -183,7 +197,7 @@ async fn bad_input_is_one_clear_line() {
     )
     .await;
     refused(&format!("[store]\nredis = 'x'\n{good}"), &hi, "`store.redis` is not built yet").await;
-    refused(&format!("{good}weight = 1"), &hi, "`candidate[0].weight` is not built yet").await;
+    refused(&format!("{good}weight = 1"), &hi, "`candidate[0].weight` does nothing without").await;
     refused("", &hi, "there are no candidates").await;
     refused(&format!("{good}{good}"), &hi, "two candidates are called `openai:well`").await;
     refused("[[candidate]]\nprovider = 'acme'\nmodel = 'm'", &hi, "there is no provider `acme`").await;

@@ -31,7 +31,7 @@ const USAGE: [&str; 6] = [
     "total_tokens",
 ];
 const RESPONSE: [&str; 6] = ["text", "model_key", "model_id", "finish_reason", "usage", "tool_calls"];
-const ATTEMPT: [&str; 13] = [
+pub(crate) const ATTEMPT: [&str; 13] = [
     "model_key",
     "provider",
     "ordinal",

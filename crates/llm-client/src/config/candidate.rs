@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::words::{self, Words};
-use super::{DialectSetting, TokenLimitSetting, capabilities, duration, is_default, shown_variable};
+use super::{DialectSetting, TokenLimitSetting, capabilities, duration, is_default, shown, shown_variable};
 
 /// `[[candidate]]`: someone to ask, without the credential.
 ///
@@ -36,6 +36,10 @@ pub struct CandidateSpec {
     /// listed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub priority: i32,
+    /// How often a failover begins with it, beside the weights of the others, where the
+    /// [order](super::FailoverConfig::order) is `"weighted"`. 1 unless set; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// Where the API is: what the vendor's own SDK calls its base URL. The provider's own unless set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
@@ -99,6 +103,21 @@ impl CandidateSpec {
 
     pub(crate) fn quota_key(&self) -> Cow<'_, str> {
         self.quota_key.as_deref().map_or_else(|| self.key().into(), Into::into)
+    }
+
+    /// Its name, unless that could be a credential, put there by mistake. One that is made of provider and model is the
+    /// name that reports have too.
+    pub(super) fn shown_key(&self) -> Option<String> {
+        let derived = self.id.is_none() && shown(&self.provider) == self.provider;
+        Some(self.key()).filter(|key| derived || shown(key) == key)
+    }
+
+    /// Its key on the limiter, with the same exception.
+    pub(super) fn shown_quota_key(&self) -> Option<String> {
+        match &self.quota_key {
+            Some(key) => Some(key.clone()).filter(|key| shown(key) == key),
+            None => self.shown_key(),
+        }
     }
 }
 

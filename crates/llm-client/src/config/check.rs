@@ -21,7 +21,18 @@ impl Config {
         ] {
             not_zero(|| format!("timeouts.{name}"), limit)?;
         }
-        Ok(())
+        self.failover.check(&self.candidates)?;
+        self.fan_out.check()
+    }
+
+    /// What depends on who there is to ask, once these are all.
+    pub(crate) fn check_candidates(&self) -> Result<(), ConfigError> {
+        // That there is nobody at all is another error.
+        if self.candidates.is_empty() {
+            return Ok(());
+        }
+        self.failover.check_for(&self.candidates)?;
+        self.fan_out.check_for(&self.candidates)
     }
 }
 

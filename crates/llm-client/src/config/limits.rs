@@ -1,6 +1,6 @@
 //! `[limits]`: how much may go out under a key.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -11,9 +11,9 @@ use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::count::{self, Count};
-use super::shown::quoted;
+use super::shown::{listed, quoted};
 use super::{CandidateSpec, shown};
-use crate::error::{ConfigError, one_line};
+use crate::error::ConfigError;
 
 /// `[limits]`: how much may go out under each candidate's [quota key](field@super::CandidateSpec::quota_key), and with
 /// `[limits."key"]` under this one. A key with a section of its own has only the bounds that stand there.
@@ -176,31 +176,14 @@ impl LimitsConfig {
                 } else {
                     format!("(number {} of {} by the alphabet) ", at + 1, self.keys.len())
                 };
-                let reason = format!("{which}is the quota key of no candidate{}", known(candidates));
+                let known = listed(candidates.iter().filter_map(CandidateSpec::shown_quota_key));
+                let reason = format!("{which}is the quota key of no candidate{known}");
                 return Err(ConfigError::invalid(path, reason));
             }
             limiter = limiter.limits_for(key.as_str(), limits.limits(&path)?);
         }
         Ok(Some(limiter).filter(|_| *self != Self::default()))
     }
-}
-
-/// The quota keys that candidates have, as the end of a message. One that somebody has given could be a credential, put
-/// there by mistake; one that is made of provider and model is the name that reports have too.
-fn known(candidates: &[CandidateSpec]) -> String {
-    let is_harmless = |it: &&CandidateSpec| {
-        let derived = it.quota_key.is_none() && it.id.is_none() && shown(&it.provider) == it.provider;
-        derived || shown(&it.quota_key()) == it.quota_key()
-    };
-    let keys: BTreeSet<_> = candidates
-        .iter()
-        .filter(is_harmless)
-        .map(|candidate| format!("`{}`", one_line(candidate.quota_key())))
-        .collect();
-    if keys.is_empty() {
-        return String::new();
-    }
-    format!(": there is {}", keys.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 impl KeyLimits {

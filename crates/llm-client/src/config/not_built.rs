@@ -5,27 +5,12 @@ use toml::{Table, Value};
 
 use super::shown::quoted;
 
-/// Whatever their value.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 5] = [
     "candidate.access_key_id_env",
     "candidate.region",
     "candidate.secret_access_key_env",
     "candidate.session_token_env",
-    "candidate.weight",
-    "failover.hedge_after",
-    "fan_out.cutoff",
-    "fan_out.grace",
     "store",
-];
-
-/// With these values only. A number of answers for the quorum is another.
-const VALUES: [(&str, &str); 6] = [
-    ("failover.order", "fastest_first_token"),
-    ("failover.order", "least_in_flight"),
-    ("failover.order", "round_robin"),
-    ("failover.order", "weighted"),
-    ("fan_out.quorum", "first"),
-    ("fan_out.quorum", "majority"),
 ];
 
 /// The first of them in this table, by its full path.
@@ -46,17 +31,9 @@ fn find_in(table: &Table, shown: &str, name: &str) -> Option<String> {
             Value::Array(items) => items.iter().enumerate().find_map(|(at, item)| {
                 item.as_table().and_then(|inner| find_in(inner, &format!("{shown}[{at}]"), &name))
             }),
-            value => is_value_not_built(&name, value).then(|| format!("{shown} = {value}")),
+            _ => None,
         }
     })
-}
-
-fn is_value_not_built(name: &str, value: &Value) -> bool {
-    match value {
-        Value::String(text) => VALUES.contains(&(name, text.as_str())),
-        Value::Integer(answers) => name == "fan_out.quorum" && *answers > 0,
-        _ => false,
-    }
 }
 
 /// A section is named by the first setting in it.

@@ -1,4 +1,4 @@
-//! Shares as people write them: `50` is one half.
+//! Shares as people write them: `50` is one half, and so is `"50%"`.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl Visitor<'_> for Written {
     type Value = Option<Percent>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("whole per cent from 1 to 100")
+        f.write_str("whole per cent from 1 to 100, as 5 or \"5%\"")
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Option<Percent>, E> {
@@ -39,6 +39,12 @@ impl Visitor<'_> for Written {
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Option<Percent>, E> {
         self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Option<Percent>, E> {
+        let share = text.strip_suffix('%').and_then(|number| number.trim_end().parse().ok());
+        let share = share.and_then(Percent::new);
+        share.map(Some).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
 
     fn visit_unit<E: Error>(self) -> Result<Option<Percent>, E> {

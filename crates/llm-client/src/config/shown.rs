@@ -1,5 +1,7 @@
 //! What can be shown of a configuration's own words: anything in it may be a key that was put in the wrong place.
 
+use std::collections::BTreeSet;
+
 use llm_protocol::Scrubber;
 use toml::{Table, Value};
 
@@ -86,6 +88,15 @@ pub(super) fn quoted(key: &str) -> String {
     let key = shown(key);
     let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") }
+}
+
+/// The names that there are, as the end of a message.
+pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
+    let names: BTreeSet<_> = names.map(|name| format!("`{}`", one_line(name))).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(": there is {}", names.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 fn collect<'a>(table: &'a Table, hidden: &mut Vec<&'a str>) {

@@ -27,7 +27,7 @@ struct Options {
     /// The candidates and what decides between them, as TOML.
     #[arg(long, value_name = "FILE.toml")]
     config: PathBuf,
-    /// One good answer, or an answer of every candidate.
+    /// One good answer, or several that are asked for side by side.
     #[arg(long, value_enum, default_value_t = Strategy::Failover)]
     strategy: Strategy,
     /// Print the answer while it arrives; failover only.
