@@ -29,6 +29,9 @@ struct Options {
     /// Name the rows and run nothing.
     #[arg(long)]
     list: bool,
+    /// Also measure keel, a package for Python: it is installed below the target folder, from the network.
+    #[arg(long, conflicts_with = "instructions")]
+    keel: bool,
     /// How often each row is measured.
     #[arg(long, default_value_t = 100)]
     rounds: u32,
@@ -60,7 +63,10 @@ fn execute(title: &str, groups: &[Group], options: &Options) -> Result<(), Failu
         let row = rows(groups).find(|row| row.id == id).ok_or("there is no such row")?;
         return instructions::run(row, options.times);
     }
-    let rows = chosen(groups, &options.filters)?;
+    if options.keel && !rows(groups).any(|row| row.needs_keel) {
+        return Err("keel has nothing to do with this".into());
+    }
+    let rows = chosen(groups, options)?;
     if options.list {
         for row in rows {
             writeln!(out, "{}", row.id)?;
@@ -103,15 +109,17 @@ fn rows(groups: &[Group]) -> impl Iterator<Item = &Row> {
 
 /// The rows that a filter names, and those they are compared with. Each filter has to name some: nothing measured is
 /// no success.
-fn chosen<'a>(groups: &'a [Group], filters: &[String]) -> Result<Vec<&'a Row>, Failure> {
-    if let Some(filter) = filters.iter().find(|filter| !rows(groups).any(|row| row.id.contains(&***filter))) {
-        let ids: Vec<_> = rows(groups).map(|row| row.id).collect();
+fn chosen<'a>(groups: &'a [Group], options: &Options) -> Result<Vec<&'a Row>, Failure> {
+    let Options { filters, keel, .. } = options;
+    let rows = || rows(groups).filter(|row| *keel || !row.needs_keel);
+    if let Some(filter) = filters.iter().find(|filter| !rows().any(|row| row.id.contains(&***filter))) {
+        let ids: Vec<_> = rows().map(|row| row.id).collect();
         return Err(format!("no row's name contains {filter:?}. There are:\n{}", ids.join("\n")).into());
     }
     let named = |row: &&Row| filters.is_empty() || filters.iter().any(|filter| row.id.contains(&**filter));
-    let wanted = rows(groups).filter(named);
+    let wanted = rows().filter(named);
     let wanted: BTreeSet<_> = wanted.flat_map(|row| [Some(row.id), row.floor, row.peer]).flatten().collect();
-    Ok(rows(groups).filter(|row| wanted.contains(row.id)).collect())
+    Ok(rows().filter(|row| wanted.contains(row.id)).collect())
 }
 
 #[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
@@ -129,19 +137,28 @@ mod tests {
         let row = |id| Row::new(id, "", || each(|_| || true));
         let groups = [Group {
             title: "",
-            rows: vec![row("floor"), row("other"), row("ours").floor("floor").peer("peer"), row("peer")],
+            rows: vec![
+                row("floor"),
+                row("other"),
+                row("ours").floor("floor").peer("peer"),
+                row("peer"),
+                row("beside").peer("keel"),
+                row("keel").needs_keel(),
+            ],
         }];
-        let ids = |filters: &[&str]| {
-            let filters: Vec<_> = filters.iter().map(|&filter| filter.to_owned()).collect();
-            let rows = chosen(&groups, &filters).map_err(|error| error.to_string())?;
+        let ids = |arguments: &[&str]| {
+            let options = Options::parse_from([&["bench"], arguments].concat());
+            let rows = chosen(&groups, &options).map_err(|error| error.to_string())?;
             Ok::<_, String>(rows.iter().map(|row| row.id).collect::<Vec<_>>())
         };
-        assert_eq!(ids(&[]).unwrap(), ["floor", "other", "ours", "peer"]);
+        assert_eq!(ids(&[]).unwrap(), ["floor", "other", "ours", "peer", "beside"]);
         assert_eq!(ids(&["our"]).unwrap(), ["floor", "ours", "peer"]);
         assert_eq!(ids(&["peer", "oth"]).unwrap(), ["other", "peer"]);
+        assert_eq!(ids(&["besi"]).unwrap(), ["beside"]);
+        assert_eq!(ids(&["besi", "--keel"]).unwrap(), ["beside", "keel"]);
         assert_eq!(
             ids(&["our", "none"]).unwrap_err(),
-            "no row's name contains \"none\". There are:\nfloor\nother\nours\npeer"
+            "no row's name contains \"none\". There are:\nfloor\nother\nours\npeer\nbeside"
         );
     }
 }

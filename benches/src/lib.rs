@@ -6,6 +6,7 @@
 mod cli;
 mod instructions;
 mod machine;
+mod python;
 mod report;
 mod rounds;
 mod row;
@@ -14,5 +15,8 @@ mod table;
 mod team;
 
 pub use cli::run;
+pub use machine::{facts, load};
+pub use python::driver;
 pub use row::{Body, Failure, Group, Maker, Row, Target, Walk, each};
 pub use stats::{Spread, percentile, ratios};
+pub use table::{Table, number};

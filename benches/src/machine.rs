@@ -4,7 +4,7 @@ use std::fs::read_to_string;
 use std::thread::available_parallelism;
 
 /// What there is to say of machine, compiler and build.
-pub(crate) fn facts() -> Vec<String> {
+pub fn facts() -> Vec<String> {
     let cores = available_parallelism().map_or(1, usize::from);
     let mut facts = vec![
         format!("{cores} cores, {}, {}", processor(), std::env::consts::ARCH),
@@ -31,7 +31,7 @@ const fn profile() -> &'static str {
 }
 
 /// How many wanted to run at a time over the last minute, this benchmark among them.
-pub(crate) fn load() -> String {
+pub fn load() -> String {
     let read = read_to_string("/proc/loadavg").unwrap_or_default();
     read.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
 }

@@ -91,6 +91,15 @@ fn judged(row: &Row, target: Target, threads: usize, series: &Series) -> Option<
             let median = beside(row.id, row.peer, threads, series)?.median;
             Some(format!("<= {most} x peer: {}", met(median, most)))
         }
+        Target::Faster { least, stretch } if threads == 1 => {
+            let (ours, peers) = (series.get(&(row.id, 1))?, series.get(&(row.peer?, 1))?);
+            let Spread { low, median, high } = Spread::of(&ratios(peers, ours))?;
+            let (times, spread) = (number(median), format!("{}..{}", number(low), number(high)));
+            let (asked, better) = (met(least, median), met(stretch, median));
+            Some(format!(
+                ">= {least} x as fast as peer: {times} ({spread}), {asked}, stretch {stretch}: {better}"
+            ))
+        }
         Target::Flat { most } if threads == 2 => {
             let (alone, both) = (series.get(&(row.id, 1))?, series.get(&(row.id, 2))?);
             let median = Spread::of(&ratios(both, alone))?.median;
@@ -122,6 +131,14 @@ mod tests {
             (("peer", 1), vec![8.0, 80.0, 8.0]),
         ]
         .into()
+    }
+
+    #[test]
+    fn how_much_faster_it_is_than_its_peer_is_judged_round_by_round() {
+        let judged =
+            |least, stretch| judged(&row(), Target::Faster { least, stretch }, 1, &series()).unwrap();
+        assert_eq!(judged(2.0, 3.0), ">= 2 x as fast as peer: 2.00 (2.00..2.00), met, stretch 3: NOT met");
+        assert!(judged(2.1, 3.0).contains(", NOT met, stretch"));
     }
 
     #[test]

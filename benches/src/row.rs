@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::hint::black_box;
+use std::time::Duration;
 
 /// Why a benchmark could not be run.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -13,6 +14,13 @@ pub trait Body {
 
     /// Repeats the operation, and says whether it did what it should each time.
     fn check(&mut self, times: u32) -> bool;
+
+    /// Repeats the operation where another process runs it, and says how long that took by the clock there: the way to
+    /// it and back is no part of it. `None` where this thread runs it, which [`run`](Self::run) is for.
+    fn run_elsewhere(&mut self, times: u32) -> Option<Duration> {
+        let _ = times;
+        None
+    }
 }
 
 /// An operation that says whether it did what it should. The loop is here, so that what calls it indirectly does so
@@ -88,6 +96,8 @@ pub struct Row {
     pub targets: Vec<Target>,
     /// So many operations make a whole, as with one for each of many keys.
     pub whole: u32,
+    /// Whether it is measured only where keel is asked for, which has to be installed.
+    pub needs_keel: bool,
     /// Makes what the threads share. Called when the row is to be run, and not before.
     pub setup: fn() -> Result<Maker, Failure>,
 }
@@ -95,7 +105,7 @@ pub struct Row {
 impl Row {
     /// A row that is compared with nothing.
     pub const fn new(id: &'static str, what: &'static str, setup: fn() -> Result<Maker, Failure>) -> Self {
-        Self { id, what, floor: None, peer: None, targets: Vec::new(), whole: 1, setup }
+        Self { id, what, floor: None, peer: None, targets: Vec::new(), whole: 1, needs_keel: false, setup }
     }
 
     /// Names the row that shows what it cannot do without.
@@ -121,6 +131,12 @@ impl Row {
         self.whole = operations;
         self
     }
+
+    /// Leaves it out unless `--keel` asks for it.
+    pub const fn needs_keel(mut self) -> Self {
+        self.needs_keel = true;
+        self
+    }
 }
 
 /// What is asked of a row.
@@ -141,6 +157,13 @@ pub enum Target {
         threads: usize,
         /// At most.
         most: f64,
+    },
+    /// So many times as fast as its peer at least, with one thread.
+    Faster {
+        /// At least.
+        least: f64,
+        /// What would be better still.
+        stretch: f64,
     },
     /// With two threads, so many times the nanoseconds of one at most.
     Flat {

@@ -2,21 +2,23 @@
 
 /// A heading and lines of as many cells.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+pub struct Table {
     lines: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(crate) fn new(heading: &[&str]) -> Self {
+    /// A table with a heading, and nothing below it.
+    pub fn new(heading: &[&str]) -> Self {
         Self { lines: vec![heading.iter().map(|&cell| cell.to_owned()).collect()] }
     }
 
-    pub(crate) fn push(&mut self, line: impl IntoIterator<Item = String>) {
+    /// Adds a line.
+    pub fn push(&mut self, line: impl IntoIterator<Item = String>) {
         self.lines.push(line.into_iter().collect());
     }
 
     /// The first and the last column are words, and those between them numbers.
-    pub(crate) fn text(&self, markdown: bool) -> String {
+    pub fn text(&self, markdown: bool) -> String {
         let columns = self.lines.first().map_or(0, Vec::len);
         let words = |column| column == 0 || column + 1 == columns;
         let width = |column| {
@@ -45,7 +47,7 @@ impl Table {
 }
 
 /// A number with about three digits that count.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     match value {
         value if value < 10.0 => format!("{value:.2}"),
         value if value < 100.0 => format!("{value:.1}"),
