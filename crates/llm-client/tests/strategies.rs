@@ -82,7 +82,7 @@ fn policies_are_set_up_as_they_are_described() {
         ("", Policy::default()),
         ("hedge_after = '2s'", Policy::default().hedge(Hedge::after(secs(2)))),
         ("hedge_after = '1m 500ms'", Policy::default().hedge(Hedge::after(Duration::from_millis(60_500)))),
-        ("hedge_after = 'p50'", observed(0.5)),
+        ("hedge_after = 'p90'", observed(0.9)),
         ("hedge_after = 'p95'", observed(0.95)),
         ("hedge_after = 'p99.6'", observed(0.996)),
         ("wait_when_unavailable = '30s'", Policy::default().wait_when_unavailable(secs(30))),
@@ -213,14 +213,14 @@ fn what_contradicts_itself_is_refused_by_its_name() {
 
 #[test]
 fn what_they_cannot_be_is_refused_by_place_and_name() {
-    let no_hedge = "is no duration such as \"2s\", and no quantile from \"p50\" to \"p99.6\" in steps of 0.1";
+    let no_hedge = "is no duration such as \"2s\", and no quantile from \"p90\" to \"p99.6\" in steps of 0.1";
     let no_quorum = "expected \"all\", \"majority\", \"first\" or a whole number from 1";
     let orders = "expected `\"listed\"`, `\"priority\"`, `\"round_robin\"`, `\"weighted\"`, `\"least_in_flight\"` or \
                   `\"fastest_first_token\"`";
     for (text, place, parts) in [
         ("[failover]\norder = 'random'", (2, 9), ["unknown variant `random`", "in `failover.order`"]),
         ("[failover]\norder = 3", (2, 9), [orders, "in `failover.order`"]),
-        ("[failover]\nhedge_after = 'p49'", (2, 15), ["\"p49\" is no", "in `failover.hedge_after`"]),
+        ("[failover]\nhedge_after = 'p89'", (2, 15), ["\"p89\" is no", "in `failover.hedge_after`"]),
         ("[failover]\nhedge_after = 'p99.7'", (2, 15), [no_hedge, "in `failover.hedge_after`"]),
         ("[failover]\nhedge_after = 'soon'", (2, 15), [no_hedge, "in `failover.hedge_after`"]),
         ("[failover]\nhedge_after = 2", (2, 15), ["`2`, expected a duration", "in `failover.hedge_after`"]),

@@ -80,8 +80,8 @@ impl Hedge {
         Self(Delay::Fixed(delay))
     }
 
-    /// When this share of the candidate's last 256 first tokens took no longer: 0.95 hedges the slowest twentieth. From 0.5
-    /// to 0.996; what is beyond is taken for that.
+    /// When this share of the candidate's last 256 first tokens took no longer: 0.95 hedges the slowest twentieth. From 0.9
+    /// to 0.996; what is beyond is taken for that: below, everyone would always be slow.
     ///
     /// It is not guessed: until the candidate has had twenty first tokens, and as many as it takes for one to be beyond
     /// the share (100 for 0.99), it is not hedged. How first tokens are counted is said at
@@ -89,7 +89,7 @@ impl Hedge {
     /// it.
     pub const fn observed(share: f64) -> Self {
         // A number that is none is the least, too.
-        Self(Delay::Observed(if share >= 0.5 { share.min(0.996) } else { 0.5 }))
+        Self(Delay::Observed(if share >= 0.9 { share.min(0.996) } else { 0.9 }))
     }
 
     pub(crate) fn is_observed(self) -> bool {
@@ -196,14 +196,14 @@ mod tests {
 
     #[test]
     fn a_quantile_wants_as_many_samples_as_show_one_beyond_it() {
-        for (share, samples) in [(0.5, 20), (0.95, 20), (0.96, 25), (0.98, 50), (0.99, 100), (0.996, 250)] {
+        for (share, samples) in [(0.9, 20), (0.95, 20), (0.96, 25), (0.98, 50), (0.99, 100), (0.996, 250)] {
             assert_eq!(least(share), samples, "{share}");
         }
     }
 
     #[test]
     fn a_share_is_one_that_can_be_observed() {
-        for (given, taken) in [(0.9, 0.9), (0.1, 0.5), (f64::NAN, 0.5), (1.0, 0.996), (f64::INFINITY, 0.996)]
+        for (given, taken) in [(0.9, 0.9), (0.1, 0.9), (f64::NAN, 0.9), (1.0, 0.996), (f64::INFINITY, 0.996)]
         {
             assert_eq!(Hedge::observed(given), Hedge(Delay::Observed(taken)), "{given}");
         }

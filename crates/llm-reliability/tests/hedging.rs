@@ -329,9 +329,7 @@ async fn when_everyone_is_slow_nobody_is_hedged_until_few_are() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delay_that_is_observed_is_told_from_twenty_first_tokens_and_never_guessed() {
-    for (share, samples, percentile) in
-        [(0.95, 20, 19), (0.5, 20, 10), (0.9, 20, 18), (0.99, 100, 99), (0.96, 25, 24)]
-    {
+    for (share, samples, percentile) in [(0.95, 20, 19), (0.9, 20, 18), (0.99, 100, 99), (0.96, 25, 24)] {
         let policy = Policy::default().hedge(Hedge::observed(share));
         let client =
             builder(&[obedient("one:a"), ScriptedModel::new("two:b")]).policy(policy).hedge_budget(1.0);

@@ -19,14 +19,14 @@ pub enum HedgeAfter {
     Quantile(Quantile),
 }
 
-/// A quantile, in thousandths: 500 to 996.
+/// A quantile, in thousandths: 900 to 996.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quantile(u16);
 
 impl Quantile {
-    /// So many thousandths; `None` unless they are 500 to 996. `"p95"` is 950.
+    /// So many thousandths; `None` unless they are 900 to 996. `"p95"` is 950.
     pub const fn new(thousandths: u16) -> Option<Self> {
-        if thousandths >= 500 && thousandths <= 996 { Some(Self(thousandths)) } else { None }
+        if thousandths >= 900 && thousandths <= 996 { Some(Self(thousandths)) } else { None }
     }
 
     /// How many thousandths it is.
@@ -90,7 +90,7 @@ impl Visitor<'_> for Written {
     type Value = Option<HedgeAfter>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration such as \"2s\", or a quantile from \"p50\" to \"p99.6\" in steps of 0.1")
+        f.write_str("a duration such as \"2s\", or a quantile from \"p90\" to \"p99.6\" in steps of 0.1")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Option<HedgeAfter>, E> {
@@ -103,7 +103,7 @@ impl Visitor<'_> for Written {
         quantile.or_else(delay).map(Some).ok_or_else(|| {
             // What is neither may be a key.
             E::custom(format_args!(
-                "{:?} is no duration such as \"2s\", and no quantile from \"p50\" to \"p99.6\" in steps of 0.1",
+                "{:?} is no duration such as \"2s\", and no quantile from \"p90\" to \"p99.6\" in steps of 0.1",
                 shown(text)
             ))
         })
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_quantile_is_the_share_that_it_is_called() {
-        for (text, share) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p99.0", 0.99), ("p99.6", 0.996)] {
+        for (text, share) in [("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.0", 0.99), ("p99.6", 0.996)] {
             let quantile = Quantile::parse(text).unwrap();
             assert_eq!(Hedge::from(HedgeAfter::Quantile(quantile)), Hedge::observed(share), "{text}");
             assert_eq!(Quantile::parse(&quantile.to_string()), Some(quantile), "{text}");
