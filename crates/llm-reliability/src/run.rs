@@ -167,8 +167,8 @@ impl Run {
     }
 
     /// A candidate was asked: where it may be asked again, its budget grows by what its first request adds.
-    pub(crate) fn begin_retries(&self, seat: &Seat, launch: Launch, retried: u32) {
-        let first = retried == 0 && launch != Launch::Panel;
+    pub(crate) fn begin_retries(&self, seat: &Seat, retried: u32) {
+        let first = retried == 0 && self.strategy == Strategy::Failover;
         if first && self.policy().retries_at_all() {
             seat.retries.earn();
         }

@@ -175,7 +175,7 @@ impl Flight {
             contain(|| permit.settle(settlement));
         }
         if self.dispatched.is_some() && self.progress.stage() != Stage::Prepare {
-            self.run.begin_retries(&self.seat, self.launch, self.retried);
+            self.run.begin_retries(&self.seat, self.retried);
         }
         if self.launch == Launch::Hedge && self.dispatched.is_none() {
             // It was not sent, and costs nobody anything.

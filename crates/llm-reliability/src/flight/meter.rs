@@ -169,7 +169,10 @@ impl Meter {
             self.waited = Duration::ZERO;
             self.idle_grace = GRACE;
         }
-        self.finished |= matches!(event, StreamEvent::Finish(_));
+        if matches!(event, StreamEvent::Finish(_)) && !self.finished {
+            self.finished = true;
+            self.waited = Duration::ZERO;
+        }
     }
 
     /// Called when there is nothing to read: which clock has run out. Reads the time itself, as a timer may be late: it

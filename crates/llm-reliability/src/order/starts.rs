@@ -163,15 +163,16 @@ impl Default for FastestFirstToken {
 #[async_trait]
 impl Order for FastestFirstToken {
     async fn arrange(&self, lineup: &mut Lineup<'_>) -> Result<(), RotationError> {
-        let known = lineup.iter().filter_map(|each| Some((each.first_token(self.samples)?, each.position())));
+        let known = lineup.iter().filter_map(|each| Some((each.first_token(self.samples)?, each)));
         // Of several that are equally fast the first in the line.
-        if let Some((_, fastest)) = known.min_by_key(|(first_token, _)| *first_token) {
-            lineup.start_with(fastest);
-        }
+        let fastest = known.min_by_key(|(first_token, _)| *first_token).map(|(_, fastest)| fastest);
+        let usual = fastest.or_else(|| lineup.iter().next()).map_or(0, |usual| usual.position());
+        let mut first = usual;
         if fastrand::f64() < self.explore && lineup.len() > 1 {
-            let other = lineup.iter().nth(fastrand::usize(1..lineup.len()));
-            lineup.start_with(other.map_or(0, |other| other.position()));
+            let mut others = lineup.iter().map(|other| other.position()).filter(|other| *other != usual);
+            first = others.nth(fastrand::usize(..lineup.len() - 1)).unwrap_or(usual);
         }
+        lineup.start_with(first);
         Ok(())
     }
 }
