@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use llm_protocol::{Error, Progress, Response, Scrubber, Stage, Started, StreamEvent};
-use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::IgnoredAny;
 
@@ -184,6 +184,7 @@ fn holds_error(json: &[u8]) -> bool {
 /// The provider's id of the request: `x-request-id` (OpenAI and most others) or `request-id` (Anthropic). As it came:
 /// whatever leaves the adapter goes through the scrubber, which also cuts it.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let ids = ["x-request-id", "request-id"].into_iter().filter_map(|name| http::header(headers, name));
-    ids.into_iter().find(|id| !id.is_empty())
+    static NAMES: [HeaderName; 2] =
+        [HeaderName::from_static("x-request-id"), HeaderName::from_static("request-id")];
+    NAMES.iter().filter_map(|name| http::header(headers, name)).find(|id| !id.is_empty())
 }

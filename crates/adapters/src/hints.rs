@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName, RETRY_AFTER};
 
 use crate::http::header;
 
@@ -14,6 +14,41 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bare numbers in reset headers are seconds; with this many digits (thirty years) they must be points in time.
 const EPOCH_DIGITS: usize = 10;
 
+static RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+static SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// OpenAI's limits: what is left of each, and in how long it is full again.
+static OPEN_AI: [(HeaderName, HeaderName); 2] = [
+    (
+        HeaderName::from_static("x-ratelimit-remaining-requests"),
+        HeaderName::from_static("x-ratelimit-reset-requests"),
+    ),
+    (
+        HeaderName::from_static("x-ratelimit-remaining-tokens"),
+        HeaderName::from_static("x-ratelimit-reset-tokens"),
+    ),
+];
+
+/// Anthropic's limits: what is left of each, and when it is full again.
+static ANTHROPIC: [(HeaderName, HeaderName); 4] = [
+    (
+        HeaderName::from_static("anthropic-ratelimit-requests-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-requests-reset"),
+    ),
+    (
+        HeaderName::from_static("anthropic-ratelimit-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-tokens-reset"),
+    ),
+    (
+        HeaderName::from_static("anthropic-ratelimit-input-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-input-tokens-reset"),
+    ),
+    (
+        HeaderName::from_static("anthropic-ratelimit-output-tokens-remaining"),
+        HeaderName::from_static("anthropic-ratelimit-output-tokens-reset"),
+    ),
+];
+
 /// How long the provider asks to be left alone, by a failure's headers and the hint in its body. The most exact hint
 /// wins: `retry-after-ms`, `retry-after` in seconds or as a date, the body, and on a 429 the headers that say when
 /// the exhausted limits are full again (see [`reset`]). What makes no sense is passed over.
@@ -23,9 +58,9 @@ pub(crate) fn retry_after(
     status: StatusCode,
     now: SystemTime,
 ) -> Option<Duration> {
-    let milliseconds = || number(header(headers, "retry-after-ms")?, 1000.0);
+    let milliseconds = || number(header(headers, &RETRY_AFTER_MS)?, 1000.0);
     let after = || {
-        let value = header(headers, "retry-after")?;
+        let value = header(headers, &RETRY_AFTER)?;
         number(value, 1.0).or_else(|| date(value, now))
     };
     let resets = || if status == StatusCode::TOO_MANY_REQUESTS { reset(headers, now) } else { None };
@@ -35,12 +70,12 @@ pub(crate) fn retry_after(
 /// Whether the headers of a failure say when to come back.
 #[cfg(feature = "openai")]
 pub(crate) fn is_timed(headers: &HeaderMap) -> bool {
-    headers.contains_key("retry-after-ms") || headers.contains_key("retry-after")
+    headers.contains_key(&RETRY_AFTER_MS) || headers.contains_key(RETRY_AFTER)
 }
 
 /// Whether the provider says that the same host may be asked again.
 pub(crate) fn should_retry(headers: &HeaderMap) -> Option<bool> {
-    match header(headers, "x-should-retry")? {
+    match header(headers, &SHOULD_RETRY)? {
         value if value.eq_ignore_ascii_case("true") => Some(true),
         value if value.eq_ignore_ascii_case("false") => Some(false),
         _ => None,
@@ -69,24 +104,20 @@ fn date(text: &str, now: SystemTime) -> Option<Duration> {
 /// - Where nothing says what is left, it is the shortest: any of them may be meant, and one that is hardly touched
 ///   can take hours to be full to the brim.
 fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let left = |name| header(headers, name).and_then(amount);
     let limits = || {
-        let open_ai = ["requests", "tokens"].map(|what| {
-            let left = header(headers, &format!("x-ratelimit-remaining-{what}"));
-            let reset = header(headers, &format!("x-ratelimit-reset-{what}")).and_then(span);
-            (left, reset)
+        let open_ai = OPEN_AI.iter();
+        let open_ai = open_ai.map(|(name, reset)| (left(name), header(headers, reset).and_then(span)));
+        let anthropic = ANTHROPIC.iter().map(|(name, reset)| {
+            let reset = header(headers, reset).and_then(|text| timestamp(text, now));
+            (left(name), reset)
         });
-        let anthropic = ["requests", "tokens", "input-tokens", "output-tokens"].map(|what| {
-            let left = header(headers, &format!("anthropic-ratelimit-{what}-remaining"));
-            let reset = header(headers, &format!("anthropic-ratelimit-{what}-reset"));
-            (left, reset.and_then(|text| timestamp(text, now)))
-        });
-        open_ai.into_iter().chain(anthropic)
+        open_ai.chain(anthropic)
     };
-    let left = || limits().map(|(left, reset)| (left.and_then(amount), reset));
-    if left().all(|(left, _)| left.is_none()) {
-        return left().filter_map(|(_, reset)| reset).min();
+    if limits().all(|(left, _)| left.is_none()) {
+        return limits().filter_map(|(_, reset)| reset).min();
     }
-    left().filter(|(left, _)| left.is_some_and(|left| left <= 0.0)).filter_map(|(_, reset)| reset).max()
+    limits().filter(|(left, _)| left.is_some_and(|left| left <= 0.0)).filter_map(|(_, reset)| reset).max()
 }
 
 /// What is left of a limit; some hosts count below zero.

@@ -127,8 +127,7 @@ impl Lines {
             return Ok(None);
         }
         let unseen = self.buffer.get(self.scanned..).unwrap_or_default();
-        let end =
-            unseen.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map(|offset| self.scanned + offset);
+        let end = memchr::memchr2(b'\n', b'\r', unseen).map(|offset| self.scanned + offset);
         let from = self.start;
         if end.unwrap_or(self.buffer.len()) - from > self.limit {
             return Err(too_large(self.limit));

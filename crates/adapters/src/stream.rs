@@ -31,8 +31,7 @@ impl Shape {
     /// Told by the content type. One that is missing is taken for events: some small hosts leave it out. What is said
     /// to be events may still turn out to be JSON.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Failure> {
-        let value =
-            header(headers, CONTENT_TYPE.as_str()).unwrap_or("text/event-stream").to_ascii_lowercase();
+        let value = header(headers, &CONTENT_TYPE).unwrap_or("text/event-stream").to_ascii_lowercase();
         let essence = value.split(';').next().unwrap_or_default().trim();
         match essence {
             "text/event-stream" => Ok(Self::Events),

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 
 #[cfg(feature = "openai")]
 pub(crate) use patient::element;
-pub(crate) use patient::{Patient, read, skip, value};
+#[cfg(any(test, feature = "anthropic"))]
+pub(crate) use patient::read;
+pub(crate) use patient::{Patient, fill, read_into, skip};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -104,7 +106,7 @@ pub(crate) fn mended(json: &str) -> Cow<'_, str> {
     let bytes = json.as_bytes();
     let mut mended: Option<Vec<u8>> = None;
     let mut at = 0;
-    while let Some(offset) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+    while let Some(offset) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         at += offset;
         at += match (escaped(bytes, at), escaped(bytes, at + 6)) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,

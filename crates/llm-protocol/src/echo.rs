@@ -39,13 +39,19 @@ pub(crate) fn hidden(message: &str, request: &Request) -> Option<String> {
 }
 
 /// Whether any span may be found: nothing is copied or folded before this is so. A text that holds a span holds its words,
-/// and the longest of them is the least common.
+/// and the longest of them is the least common. It is often that of the next span too, and looked for once.
 fn may_quote(words: &[&str], request: &Request) -> bool {
+    let bare: Vec<&str> =
+        words.iter().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric())).collect();
+    let mut missing = None;
     (0..words.len()).any(|from| {
         let Some(to) = shortest_span(words, from) else { return false };
-        let span = words.get(from..=to).unwrap_or_default();
-        let bare = span.iter().map(|word| word.trim_matches(|c: char| !c.is_alphanumeric()));
-        let longest = bare.max_by_key(|word| word.len()).unwrap_or_default();
+        let span = bare.get(from..=to).unwrap_or_default();
+        let longest = span.iter().copied().max_by_key(|word| word.len()).unwrap_or_default();
+        if missing == Some(longest) {
+            return false;
+        }
+        missing = Some(longest);
         said(request).any(|text| text.contains(longest))
     })
 }

@@ -61,6 +61,9 @@ impl Scrubber {
                 text = Cow::Owned(text.replace(secret.expose(), MASK));
             }
         }
+        if !may_match(&text) {
+            return cut(&text);
+        }
         let masked = match &*PATTERNS {
             Some(patterns) => patterns.replace_all(&text, MASK),
             // The pattern is a constant and a test compiles it; were it ever broken, nothing is shown at all.
@@ -68,6 +71,47 @@ impl Scrubber {
         };
         cut(&masked)
     }
+}
+
+/// How what may stand before the dash or the underscore of a key ends (`sk` is in `gsk` and `csk` too).
+const KEYS: [&str; 8] = ["sk", "pk", "rk", "hf", "xai", "pplx", "nvapi", "ghp"];
+
+/// How what may stand before the colon or the equals sign of a pair ends.
+const NAMES: [&str; 6] = ["key", "secret", "token", "password", "authorization", "signature"];
+
+/// Whether a text has what a match of [`PATTERNS`] cannot be without. Most have not, ids and names of models above all,
+/// and this costs far less than to look for a match. Every alternative of the pattern has its line here.
+fn may_match(text: &str) -> bool {
+    let text = text.as_bytes();
+    text.iter().enumerate().any(|(at, byte)| {
+        let before = || text.get(..at).unwrap_or_default();
+        let behind = || text.get(at + 1..).unwrap_or_default();
+        match byte {
+            b'-' | b'_' => KEYS.iter().any(|key| ends_with(before(), key)),
+            b'A' => [&b"Iza"[..], b"KIA", b"SIA", b"BIA", b"CCA"].iter().any(|id| behind().starts_with(id)),
+            b'J' => before().ends_with(b"ey"),
+            b':' | b'=' => behind().starts_with(b"//") || is_named(before()),
+            _ => is_space(*byte) && (ends_with(before(), "bearer") || ends_with(before(), "basic")),
+        }
+    })
+}
+
+/// Whether a name that speaks for itself ends here, but for a quotation mark and spaces.
+fn is_named(before: &[u8]) -> bool {
+    let end = before.iter().rposition(|byte| !is_space(*byte)).map_or(0, |last| last + 1);
+    let name = before.get(..end).unwrap_or_default();
+    let name = name.strip_suffix(b"\"").or_else(|| name.strip_suffix(b"'")).unwrap_or(name);
+    NAMES.iter().any(|known| ends_with(name, known))
+}
+
+/// What `\s` is for bytes: the vertical tab too, which the standard library leaves out.
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+fn ends_with(text: &[u8], end: &str) -> bool {
+    let tail = text.len().checked_sub(end.len()).and_then(|from| text.get(from..));
+    tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end.as_bytes()))
 }
 
 /// At most `limit` bytes from the start, ending between two characters.
@@ -87,10 +131,15 @@ impl FloorCharBoundary for str {
 }
 
 fn cut(text: &str) -> String {
+    let text = text.trim();
+    // Most are short and plain, and stay as they are.
+    if text.len() <= MESSAGE_LIMIT && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     // Line and paragraph separators too: some viewers break lines there.
     let plain = |c: char| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c };
-    let mut kept: String = text.trim().chars().map(plain).take(MESSAGE_LIMIT).collect();
-    if text.trim().chars().nth(MESSAGE_LIMIT).is_some() {
+    let mut kept: String = text.chars().map(plain).take(MESSAGE_LIMIT).collect();
+    if text.chars().nth(MESSAGE_LIMIT).is_some() {
         kept.pop();
         kept.push('…');
     }
@@ -119,6 +168,7 @@ mod tests {
             ("client_secret=0123456789", "0123456789"),
             ("aws_secret_access_key = 0123456789", "0123456789"),
             ("refresh_token: 0123456789", "0123456789"),
+            ("refresh_token'\u{b}=0123456789", "0123456789"),
             ("GET /v1/models?key=0123456789&alt=sse", "0123456789"),
             ("see https://user:pass@host/path?key=value now", "user:pass"),
             ("secret=\u{fc}ber-hunter2-\u{e9}", "hunter2"),
@@ -127,6 +177,48 @@ mod tests {
             let scrubbed = Scrubber::default().scrub(text);
             assert!(!scrubbed.contains(gone), "{text} -> {scrubbed}");
             assert!(scrubbed.contains(MASK), "{text} -> {scrubbed}");
+        }
+    }
+
+    /// What credentials are made of, and what may stand between.
+    const PIECES: &str = "sk|pk|rk|gsk|hf|xai|pplx|nvapi|ghp|csk|AIza|AKIA|ASIA|ABIA|ACCA|bearer|basic|eyJ|?key=|&key=|\
+        api|access|key|secret|token|password|authorization|signature|BEARER|Sk|aPi|KEY|Signature|://|https://|x+.9-://|\
+        -|_| |\t|\u{b}|\u{c}|\r\n|\u{a0}|\u{2028}|\0|:|=|\"|'|.|/|,|~|?|&|x|0123456789|0123456789ABCDEFGH|abcdefgh|\
+        ab.cd.ef|\u{fc}ber\u{fc}\u{fc}|\u{212a}|\u{17f}k-|A|e|%41";
+
+    /// So many texts of one to eight pieces, the same in every run.
+    fn likely_texts(count: usize) -> impl Iterator<Item = String> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = move |limit: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % limit
+        };
+        let pieces: Vec<&str> = PIECES.split('|').collect();
+        (0..count).map(move |_| (0..=below(8)).map(|_| pieces[below(pieces.len())]).collect())
+    }
+
+    #[test]
+    fn what_is_passed_over_has_no_match() {
+        let patterns = PATTERNS.as_ref().unwrap();
+        let (mut found, mut passed_over) = (0, 0);
+        for text in likely_texts(100_000) {
+            let matches = patterns.is_match(&text);
+            let may_match = may_match(&text);
+            assert!(may_match || !matches, "{text:?}");
+            found += usize::from(matches);
+            passed_over += usize::from(!may_match);
+        }
+        assert!(found > 10_000 && passed_over > 10_000, "{found} matched, {passed_over} were passed over");
+    }
+
+    #[test]
+    fn what_is_short_and_plain_is_passed_over() {
+        for text in
+            ["req_0123456789abcdef", "gpt-4o-mini-2024-07-18", "claude-sonnet-4-5", "Overloaded: try later"]
+        {
+            assert!(!may_match(text), "{text}");
         }
     }
 
@@ -151,6 +243,8 @@ mod tests {
         assert_eq!(scrubbed.chars().count(), MESSAGE_LIMIT);
         assert!(scrubbed.ends_with('…'));
         assert_eq!(Scrubber::default().scrub(&"x".repeat(MESSAGE_LIMIT)).chars().count(), MESSAGE_LIMIT);
+        assert_eq!(Scrubber::default().scrub(&"x".repeat(MESSAGE_LIMIT + 1)).chars().count(), MESSAGE_LIMIT);
+        assert_eq!(Scrubber::default().scrub("a\u{7f}b"), "a b");
         assert_eq!(Scrubber::default().scrub(&"é".repeat(SCAN_LIMIT)).chars().count(), MESSAGE_LIMIT);
     }
 }

@@ -8,7 +8,7 @@ use llm_protocol::{FinishReason, ToolCall, Usage};
 use serde::de::{Error, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use crate::wire::{Count, MAX_CALLS, Patient, Word, read, skip, take_error, value};
+use crate::wire::{Count, MAX_CALLS, Patient, Word, fill, read_into, skip, take_error};
 
 /// An event of a stream.
 #[derive(Default)]
@@ -35,12 +35,12 @@ impl<'de: 'a, 'a> Patient<'de> for Event<'a> {
 
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "type" => self.kind = value(object)?,
-            "message" => self.message = value(object)?,
-            "index" => self.index = value(object)?,
+            "type" => fill(&mut self.kind, object)?,
+            "message" => fill(&mut self.message, object)?,
+            "index" => fill(&mut self.index, object)?,
             "content_block" => self.content_block = Piece::of(object.next_value()?)?,
             "delta" => self.delta = Piece::of(object.next_value()?)?,
-            "usage" => self.usage = value(object)?,
+            "usage" => fill(&mut self.usage, object)?,
             "error" => take_error(&mut self.error, object.next_value()?),
             _ => skip(object)?,
         }
@@ -68,12 +68,12 @@ pub(super) struct Message<'a> {
 impl<'de: 'a, 'a> Patient<'de> for Message<'a> {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "type" => self.kind = value(object)?,
+            "type" => fill(&mut self.kind, object)?,
             "error" => take_error(&mut self.error, object.next_value()?),
-            "content" => self.content = value(object)?,
-            "model" => self.model = value(object)?,
-            "stop_reason" => self.stop_reason = value(object)?,
-            "usage" => self.usage = value(object)?,
+            "content" => fill(&mut self.content, object)?,
+            "model" => fill(&mut self.model, object)?,
+            "stop_reason" => fill(&mut self.stop_reason, object)?,
+            "usage" => fill(&mut self.usage, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -149,15 +149,15 @@ impl<'de: 'a, 'a> Patient<'de> for Piece<'a> {
 
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "type" => self.kind = value(object)?,
-            "text" => self.text = value(object)?,
-            "thinking" => self.thinking = value(object)?,
-            "partial_json" => self.partial_json = value(object)?,
-            "signature" => self.signature = value(object)?,
-            "id" => self.id = value(object)?,
-            "name" => self.name = value(object)?,
+            "type" => fill(&mut self.kind, object)?,
+            "text" => fill(&mut self.text, object)?,
+            "thinking" => fill(&mut self.thinking, object)?,
+            "partial_json" => fill(&mut self.partial_json, object)?,
+            "signature" => fill(&mut self.signature, object)?,
+            "id" => fill(&mut self.id, object)?,
+            "name" => fill(&mut self.name, object)?,
             "input" => self.input = Some(object.next_value()?),
-            "stop_reason" => self.stop_reason = value(object)?,
+            "stop_reason" => fill(&mut self.stop_reason, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -202,8 +202,9 @@ pub(super) enum Said {
 impl<'a> Piece<'a> {
     /// Reads it, and keeps its JSON.
     fn of<E: Error>(json: &'a RawValue) -> Result<Self, E> {
-        let piece = read::<Self>(json.get()).map_err(E::custom)?;
-        Ok(Self { json: json.get(), ..piece })
+        let mut piece = Self { json: json.get(), ..Self::default() };
+        read_into(&mut piece, json.get()).map_err(E::custom)?;
+        Ok(piece)
     }
 
     /// Whether it is a block that only the vendor can read, and may want back.
@@ -255,7 +256,7 @@ struct OutputDetails {
 impl<'de> Patient<'de> for OutputDetails {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "thinking_tokens" => self.thinking = value(object)?,
+            "thinking_tokens" => fill(&mut self.thinking, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -265,11 +266,11 @@ impl<'de> Patient<'de> for OutputDetails {
 impl<'de> Patient<'de> for Counts {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "input_tokens" => self.input = value(object)?,
-            "output_tokens" => self.output = value(object)?,
-            "cache_read_input_tokens" => self.cache_read = value(object)?,
-            "cache_creation_input_tokens" => self.cache_creation = value(object)?,
-            "output_tokens_details" => self.in_output = value(object)?,
+            "input_tokens" => fill(&mut self.input, object)?,
+            "output_tokens" => fill(&mut self.output, object)?,
+            "cache_read_input_tokens" => fill(&mut self.cache_read, object)?,
+            "cache_creation_input_tokens" => fill(&mut self.cache_creation, object)?,
+            "output_tokens_details" => fill(&mut self.in_output, object)?,
             _ => skip(object)?,
         }
         Ok(())

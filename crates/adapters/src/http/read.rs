@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use llm_protocol::{Error, ErrorKind, Scrubber};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 
 use super::fault;
 
@@ -18,7 +18,7 @@ const END_OF_BODY: Duration = Duration::from_millis(50);
 const EXPLANATION: Duration = Duration::from_secs(1);
 
 /// The header's value, where it is plain text.
-pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 

@@ -4,6 +4,7 @@ mod calls;
 mod thoughts;
 
 use std::collections::VecDeque;
+use std::mem;
 
 use calls::Calls;
 use llm_protocol::{Placed, Response, Started, StreamEvent, ToolCall};
@@ -41,10 +42,10 @@ impl Decode for Decoder {
             };
         }
         let json = wire::mended(data);
-        let answer = match wire::read::<Answer<'_>>(&json) {
-            Ok(answer) => answer,
-            Err(error) => return self.unreadable(event, &error),
-        };
+        let mut answer = Answer::default();
+        if let Err(error) = wire::read_into(&mut answer, &json) {
+            return self.unreadable(event, &error);
+        }
         // Any object with an error is one, whatever its event is called.
         let choice = answer.choices.first.as_ref();
         if let Some(error) = answer.error.or_else(|| choice.and_then(|choice| choice.error)) {
@@ -60,7 +61,7 @@ impl Decode for Decoder {
             }
             return if self.finished { Ok(Flow::Done) } else { Err(odd("an event of the stream")) };
         }
-        self.chunk(answer, out)
+        self.chunk(&mut answer, out)
     }
 
     fn is_complete(&self) -> bool {
@@ -79,22 +80,22 @@ impl Decoder {
         }
     }
 
-    fn chunk(&mut self, answer: Answer<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure> {
+    fn chunk(&mut self, answer: &mut Answer<'_>, out: &mut VecDeque<StreamEvent>) -> Result<Flow, Failure> {
         let counts = answer.counts();
         if self.finished {
             self.report(&counts, out);
             return Ok(Flow::More);
         }
         if !answer.model.text.is_empty() && self.model.is_none() {
-            self.model = Some(answer.model.text.into_owned());
+            self.model = Some(mem::take(&mut answer.model.text).into_owned());
             out.push_back(StreamEvent::Started(Started {
                 model_id: self.model.clone(),
                 ..Started::default()
             }));
         }
         let finish = answer.choices.first.as_ref().and_then(Choice::finish_reason);
-        if let Some(choice) = answer.choices.first {
-            self.delta(choice.delta, out)?;
+        if let Some(choice) = &mut answer.choices.first {
+            self.delta(&mut choice.delta, out)?;
         }
         self.report(&counts, out);
         if let Some(reason) = finish {
@@ -106,7 +107,7 @@ impl Decoder {
         Ok(Flow::More)
     }
 
-    fn delta(&mut self, mut delta: Turn<'_>, out: &mut VecDeque<StreamEvent>) -> Result<(), Failure> {
+    fn delta(&mut self, delta: &mut Turn<'_>, out: &mut VecDeque<StreamEvent>) -> Result<(), Failure> {
         let calls = delta.take_calls();
         self.thoughts.content(delta.reasoning_content());
         let details = delta.reasoning_details.take();
@@ -122,8 +123,8 @@ impl Decoder {
             }
         };
         say(reasoning, StreamEvent::Reasoning);
-        say(delta.content.said, StreamEvent::Text);
-        say(delta.refusal.said, StreamEvent::Refusal);
+        say(mem::take(&mut delta.content.said), StreamEvent::Text);
+        say(mem::take(&mut delta.refusal.said), StreamEvent::Refusal);
         for call in calls {
             let extra_content = call.extra_content;
             let Some(delta) = self.calls.delta(call)? else { continue };
@@ -165,7 +166,8 @@ fn odd(what: &str) -> Failure {
 /// Reads an answer that came whole. An error in it is one, and an answer without a choice is none.
 pub(super) fn whole(provider: &str, dialect: Dialect, body: &[u8]) -> Result<Response, Failure> {
     let json = wire::text(body)?;
-    let answer = wire::read::<Answer<'_>>(&json).map_err(|error| wire::unreadable(&json, &error))?;
+    let mut answer = Answer::default();
+    wire::read_into(&mut answer, &json).map_err(|error| wire::unreadable(&json, &error))?;
     let choice = answer.choices.first.as_ref();
     if let Some(error) = answer.error.or_else(|| choice.and_then(|choice| choice.error)) {
         return Err(failure(error));
@@ -177,10 +179,11 @@ pub(super) fn whole(provider: &str, dialect: Dialect, body: &[u8]) -> Result<Res
         return Err(odd("the answer"));
     }
     let usage = answer.counts().to_usage();
-    let choice = answer.choices.first.ok_or_else(|| Failure::protocol("the answer holds no choice"))?;
+    let choice = answer.choices.first.as_mut();
+    let choice = choice.ok_or_else(|| Failure::protocol("the answer holds no choice"))?;
     let mut response = Response::default();
     response.finish_reason = choice.finish_reason().unwrap_or_default();
-    let mut turn = choice.message;
+    let turn = &mut choice.message;
     if !turn.is_object {
         return Err(Failure::protocol("the answer holds no message"));
     }
@@ -199,8 +202,8 @@ pub(super) fn whole(provider: &str, dialect: Dialect, body: &[u8]) -> Result<Res
     let after_calls = ids.len();
     response.opaque.extend(part.map(|part| Placed::new(turn.content.said.len(), after_calls, part)));
     response.reasoning = Some(turn.take_reasoning()).filter(|text| !text.is_empty());
-    response.text = turn.content.said;
-    response.refusal = Some(turn.refusal.said).filter(|text| !text.is_empty());
+    response.text = mem::take(&mut turn.content.said);
+    response.refusal = Some(mem::take(&mut turn.refusal.said)).filter(|text| !text.is_empty());
     response.usage = usage;
     response.model_id = Some(answer.model.text.into_owned()).filter(|model| !model.is_empty());
     Ok(response)

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 pub(super) use tokens::Counts;
 use tokens::Groq;
 
-use crate::wire::{Count, MAX_CALLS, Patient, Word, element, skip, take_error, value};
+use crate::wire::{Count, MAX_CALLS, Patient, Word, element, fill, skip, take_error};
 
 /// An answer, or a piece of one.
 #[derive(Default)]
@@ -34,18 +34,21 @@ impl<'de: 'a, 'a> Patient<'de> for Answer<'a> {
 
     /// No answer is a list, but Google's compatible endpoint puts errors into one.
     fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
-        let Some(inner) = element::<Answer<'a>, A>(list)? else { return Ok(false) };
+        let mut inner = Answer::default();
+        if !element(&mut inner, list)? {
+            return Ok(false);
+        }
         self.error = self.error.or(inner.error);
         Ok(true)
     }
 
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "object" => self.object = value(object)?,
-            "model" => self.model = value(object)?,
-            "choices" => self.choices = value(object)?,
-            "usage" => self.usage = value(object)?,
-            "x_groq" => self.groq = value(object)?,
+            "object" => fill(&mut self.object, object)?,
+            "model" => fill(&mut self.model, object)?,
+            "choices" => fill(&mut self.choices, object)?,
+            "usage" => fill(&mut self.usage, object)?,
+            "x_groq" => fill(&mut self.groq, object)?,
             "error" => take_error(&mut self.error, object.next_value()?),
             _ => skip(object)?,
         }
@@ -88,11 +91,15 @@ impl<'de: 'a, 'a> Patient<'de> for FirstChoice<'a> {
     }
 
     fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
-        let Some(choice) = element::<Choice<'a>, A>(list)? else { return Ok(false) };
-        if self.first.is_none() && choice.index.0.unwrap_or(0) == 0 {
-            self.first = Some(choice);
+        if self.first.is_some() {
+            return element(&mut Choice::default(), list);
         }
-        Ok(true)
+        let choice = self.first.insert(Choice::default());
+        let any = element(choice, list)?;
+        if !any || choice.index.0.unwrap_or(0) != 0 {
+            self.first = None;
+        }
+        Ok(any)
     }
 }
 
@@ -108,10 +115,10 @@ pub(super) struct Choice<'a> {
 impl<'de: 'a, 'a> Patient<'de> for Choice<'a> {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "index" => self.index = value(object)?,
-            "delta" => self.delta = value(object)?,
-            "message" => self.message = value(object)?,
-            "finish_reason" => self.finish_reason = value(object)?,
+            "index" => fill(&mut self.index, object)?,
+            "delta" => fill(&mut self.delta, object)?,
+            "message" => fill(&mut self.message, object)?,
+            "finish_reason" => fill(&mut self.finish_reason, object)?,
             "error" => take_error(&mut self.error, object.next_value()?),
             _ => skip(object)?,
         }
@@ -166,13 +173,13 @@ impl<'de: 'a, 'a> Patient<'de> for Turn<'a> {
 
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "content" => self.content = value(object)?,
-            "reasoning_content" => self.reasoning_content = value(object)?,
-            "reasoning" => self.reasoning = value(object)?,
+            "content" => fill(&mut self.content, object)?,
+            "reasoning_content" => fill(&mut self.reasoning_content, object)?,
+            "reasoning" => fill(&mut self.reasoning, object)?,
             "reasoning_details" => self.reasoning_details = Some(object.next_value()?),
-            "refusal" => self.refusal = value(object)?,
-            "tool_calls" => self.tool_calls = value(object)?,
-            "function_call" => self.function_call = value(object)?,
+            "refusal" => fill(&mut self.refusal, object)?,
+            "tool_calls" => fill(&mut self.tool_calls, object)?,
+            "function_call" => fill(&mut self.function_call, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -211,7 +218,10 @@ struct Calls<'a> {
 
 impl<'de: 'a, 'a> Patient<'de> for Calls<'a> {
     fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
-        let Some(mut call) = element::<Call<'a>, A>(list)? else { return Ok(false) };
+        let mut call = Call::default();
+        if !element(&mut call, list)? {
+            return Ok(false);
+        }
         call.index = Count(call.index.0.or(Some(self.seen)));
         self.seen += 1;
         if !call.id.is_empty() || !call.function.is_empty() {
@@ -237,9 +247,9 @@ pub(super) struct Call<'a> {
 impl<'de: 'a, 'a> Patient<'de> for Call<'a> {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "index" => self.index = value(object)?,
-            "id" => self.id = value(object)?,
-            "function" => self.function = value(object)?,
+            "index" => fill(&mut self.index, object)?,
+            "id" => fill(&mut self.id, object)?,
+            "function" => fill(&mut self.function, object)?,
             "extra_content" => self.extra_content = Some(object.next_value()?),
             _ => skip(object)?,
         }
@@ -256,7 +266,7 @@ pub(super) struct Function<'a> {
 impl<'de: 'a, 'a> Patient<'de> for Function<'a> {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "name" => self.name = value(object)?,
+            "name" => fill(&mut self.name, object)?,
             "arguments" => self.arguments = Some(object.next_value()?),
             _ => skip(object)?,
         }

@@ -4,9 +4,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// What a JSON value is read as. Implement what it should be; the default is what it is where it is something else.
 pub(crate) trait Patient<'de>: Default {
@@ -44,13 +43,31 @@ pub(crate) trait Patient<'de>: Default {
 }
 
 /// Reads a whole text.
+#[cfg(any(test, feature = "anthropic"))]
 pub(crate) fn read<'de, T: Patient<'de>>(json: &'de str) -> Result<T, serde_json::Error> {
-    serde_json::from_str::<Read<T>>(json).map(|read| read.0)
+    let mut value = T::default();
+    read_into(&mut value, json)?;
+    Ok(value)
 }
 
-/// Reads the value of a field.
-pub(crate) fn value<'de, T: Patient<'de>, A: MapAccess<'de>>(object: &mut A) -> Result<T, A::Error> {
-    object.next_value::<Read<T>>().map(|read| read.0)
+/// Reads a whole text into a place that has its default. Values are read where they stay: large ones would be moved at
+/// each level of the JSON.
+pub(crate) fn read_into<'de, T: Patient<'de>>(
+    place: &mut T,
+    json: &'de str,
+) -> Result<(), serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    Place(place).deserialize(&mut reader)?;
+    reader.end()
+}
+
+/// Reads the value of a field into its place. What an earlier field of the name has left there is gone.
+pub(crate) fn fill<'de, T: Patient<'de>, A: MapAccess<'de>>(
+    place: &mut T,
+    object: &mut A,
+) -> Result<(), A::Error> {
+    *place = T::default();
+    object.next_value_seed(Place(place))
 }
 
 /// Skips the value of a field.
@@ -58,100 +75,100 @@ pub(crate) fn skip<'de, A: MapAccess<'de>>(object: &mut A) -> Result<(), A::Erro
     object.next_value::<IgnoredAny>().map(drop)
 }
 
-/// Reads an element of a list.
+/// Reads an element of a list into a place that has its default; false when there is none.
 #[cfg(feature = "openai")]
-pub(crate) fn element<'de, T: Patient<'de>, A: SeqAccess<'de>>(list: &mut A) -> Result<Option<T>, A::Error> {
-    Ok(list.next_element::<Read<T>>()?.map(|read| read.0))
-}
-
-struct Read<T>(T);
-
-impl<'de, T: Patient<'de>> Deserialize<'de> for Read<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader(PhantomData)).map(Self)
-    }
+pub(crate) fn element<'de, T: Patient<'de>, A: SeqAccess<'de>>(
+    place: &mut T,
+    list: &mut A,
+) -> Result<bool, A::Error> {
+    Ok(list.next_element_seed(Place(place))?.is_some())
 }
 
 /// The name of a field: borrowed, where JSON allows it.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-struct Reader<T>(PhantomData<T>);
+/// Where a value is read to. It has its default.
+struct Place<'p, T>(&'p mut T);
 
-impl<T> Reader<T> {
-    fn with(take: impl FnOnce(&mut T)) -> T
-    where
-        T: Default,
-    {
-        let mut value = T::default();
-        take(&mut value);
-        value
-    }
-
-    fn number<'de>(number: Option<u64>) -> T
+impl<T> Place<'_, T> {
+    fn number<'de>(self, number: Option<u64>)
     where
         T: Patient<'de>,
     {
-        Self::with(|value| match number {
-            Some(number) => value.count(number),
-            None => value.odd(),
-        })
+        match number {
+            Some(number) => self.0.count(number),
+            None => self.0.odd(),
+        }
     }
 }
 
-impl<'de, T: Patient<'de>> Visitor<'de> for Reader<T> {
-    type Value = T;
+impl<'de, T: Patient<'de>> DeserializeSeed<'de> for Place<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Patient<'de>> Visitor<'de> for Place<'_, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<T, E> {
-        Ok(T::default())
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
-        Ok(Self::with(T::odd))
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.0.odd();
+        Ok(())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<T, E> {
-        Ok(Self::with(|value| value.count(number)))
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.0.count(number);
+        Ok(())
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<T, E> {
-        Ok(Self::number(u64::try_from(number).ok()))
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.number(u64::try_from(number).ok());
+        Ok(())
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<T, E> {
-        Ok(Self::number(whole(number)))
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        self.number(whole(number));
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<T, E> {
-        Ok(Self::with(|value| value.text(Cow::Owned(text.to_owned()))))
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.text(Cow::Owned(text.to_owned()));
+        Ok(())
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
-        Ok(Self::with(|value| value.text(Cow::Borrowed(text))))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
+        self.0.text(Cow::Borrowed(text));
+        Ok(())
     }
 
-    fn visit_string<E>(self, text: String) -> Result<T, E> {
-        Ok(Self::with(|value| value.text(Cow::Owned(text))))
+    fn visit_string<E>(self, text: String) -> Result<(), E> {
+        self.0.text(Cow::Owned(text));
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
-        let mut value = T::default();
-        value.list();
-        while value.element(&mut list)? {}
-        Ok(value)
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        self.0.list();
+        while self.0.element(&mut list)? {}
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<T, A::Error> {
-        let mut value = T::default();
-        value.object();
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        self.0.object();
         while let Some(name) = object.next_key::<Name<'de>>()? {
-            value.field(&name.0, &mut object)?;
+            self.0.field(&name.0, &mut object)?;
         }
-        Ok(value)
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{MapAccess, SeqAccess};
 
-use crate::wire::{Patient, element, skip, value};
+use crate::wire::{Patient, element, fill, skip};
 
 /// Text: a string, nothing, or Mistral's list of parts, some of which are thoughts.
 #[derive(Default)]
@@ -25,7 +25,10 @@ impl<'de> Patient<'de> for Content {
     }
 
     fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
-        let Some(part) = element::<Part, A>(list)? else { return Ok(false) };
+        let mut part = Part::default();
+        if !element(&mut part, list)? {
+            return Ok(false);
+        }
         self.said.push_str(&part.text.0);
         self.thought.push_str(&part.thinking.0);
         Ok(true)
@@ -41,8 +44,8 @@ struct Part {
 impl<'de> Patient<'de> for Part {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "text" => self.text = value(object)?,
-            "thinking" => self.thinking = value(object)?,
+            "text" => fill(&mut self.text, object)?,
+            "thinking" => fill(&mut self.thinking, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -59,7 +62,10 @@ impl<'de> Patient<'de> for Joined {
     }
 
     fn element<A: SeqAccess<'de>>(&mut self, list: &mut A) -> Result<bool, A::Error> {
-        let Some(inner) = element::<Inner, A>(list)? else { return Ok(false) };
+        let mut inner = Inner::default();
+        if !element(&mut inner, list)? {
+            return Ok(false);
+        }
         self.0.push_str(&inner.0);
         Ok(true)
     }
@@ -71,8 +77,7 @@ struct Inner(String);
 impl<'de> Patient<'de> for Inner {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         if name == "text" {
-            self.0 = value(object)?;
-            return Ok(());
+            return fill(&mut self.0, object);
         }
         skip(object)
     }

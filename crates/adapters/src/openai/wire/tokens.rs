@@ -3,7 +3,7 @@
 use llm_protocol::Usage;
 use serde::de::MapAccess;
 
-use crate::wire::{Count, Patient, skip, value};
+use crate::wire::{Count, Patient, fill, skip};
 
 /// One report, or several of one answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,11 +19,11 @@ pub(in crate::openai) struct Counts {
 impl<'de> Patient<'de> for Counts {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "prompt_tokens" => self.prompt = value(object)?,
-            "completion_tokens" => self.completion = value(object)?,
-            "prompt_tokens_details" => self.in_prompt = value(object)?,
-            "completion_tokens_details" => self.in_completion = value(object)?,
-            "prompt_cache_hit_tokens" => self.cache_hit = value(object)?,
+            "prompt_tokens" => fill(&mut self.prompt, object)?,
+            "completion_tokens" => fill(&mut self.completion, object)?,
+            "prompt_tokens_details" => fill(&mut self.in_prompt, object)?,
+            "completion_tokens_details" => fill(&mut self.in_completion, object)?,
+            "prompt_cache_hit_tokens" => fill(&mut self.cache_hit, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -69,8 +69,8 @@ struct PromptDetails {
 impl<'de> Patient<'de> for PromptDetails {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "cached_tokens" => self.cached = value(object)?,
-            "cache_write_tokens" => self.written = value(object)?,
+            "cached_tokens" => fill(&mut self.cached, object)?,
+            "cache_write_tokens" => fill(&mut self.written, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -85,7 +85,7 @@ struct CompletionDetails {
 impl<'de> Patient<'de> for CompletionDetails {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "reasoning_tokens" => self.reasoning = value(object)?,
+            "reasoning_tokens" => fill(&mut self.reasoning, object)?,
             _ => skip(object)?,
         }
         Ok(())
@@ -101,7 +101,7 @@ pub(super) struct Groq {
 impl<'de> Patient<'de> for Groq {
     fn field<A: MapAccess<'de>>(&mut self, name: &str, object: &mut A) -> Result<(), A::Error> {
         match name {
-            "usage" => self.usage = value(object)?,
+            "usage" => fill(&mut self.usage, object)?,
             _ => skip(object)?,
         }
         Ok(())

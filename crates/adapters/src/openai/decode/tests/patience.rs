@@ -21,6 +21,11 @@ fn details_do_not_cost_an_answer() {
         r#"{"choices":[{"delta":{"content":"a","tool_calls":[5,null,"x"]}}]}"#,
         r#"{"choices":[{"delta":{"content":"a","refusal":false,"reasoning":5}}]}"#,
         r#"{"model":"m","model":"m","choices":[{"delta":{"content":"b"},"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"b"}}],"choices":[{"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"delta":{"content":[{"text":"b"}],"content":[{"text":"a"}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":5,"content":"b"},"delta":{"refusal":"no"},"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"a"}},{"index":0,"delta":{"content":"b"}},{"delta":5},6]}"#,
+        r#"{"choices":[{"index":1,"delta":5},{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1},"usage":null}"#,
         r#"{"object":5,"choices":[{"delta":{"content":"a"}}],"usage":"n/a"}"#,
         r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens_details":""}}"#,
         r#"{"choices":[{"delta":{"content":"a"}}],"x_groq":[1],"usage":[{"a":1}]}"#,
@@ -31,7 +36,7 @@ fn details_do_not_cost_an_answer() {
         r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"text":5},{},7]}}]}"#,
     ] {
         let (streamed, failure) = answer(&[chunk, END]);
-        assert_eq!((&*streamed.text, failure), ("a", None), "{chunk}");
+        assert_eq!((&*streamed.text, streamed.refusal, failure), ("a", None, None), "{chunk}");
         let body = chunk.replace("\"delta\"", "\"message\"");
         let whole = OPEN_AI.decode("openai", body.as_bytes()).unwrap();
         assert_eq!((&*whole.text, whole.usage, whole.tool_calls.len()), ("a", Usage::default(), 0), "{body}");
@@ -164,6 +169,14 @@ fn calls_from_before_tools_are_calls() {
     assert_eq!(OPEN_AI.decode("openai", whole).unwrap().tool_calls, [call]);
     let twice = br#"{"choices":[{"message":{"tool_calls":[{"id":"a","function":{"name":"f"}}],"function_call":{"name":"f"}}}]}"#;
     assert_eq!(OPEN_AI.decode("openai", twice).unwrap().tool_calls.len(), 1);
+}
+
+#[test]
+fn an_answer_without_a_choice_is_none() {
+    for choices in ["[]", r#"[{"index":1,"message":{"content":"a"}}]"#] {
+        let failure = OPEN_AI.decode("openai", format!(r#"{{"choices":{choices}}}"#).as_bytes()).unwrap_err();
+        assert_eq!((failure.kind, &*failure.message), (ErrorKind::Protocol, "the answer holds no choice"));
+    }
 }
 
 /// What is said in a few bytes an element must not become much more.
