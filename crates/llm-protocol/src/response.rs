@@ -115,14 +115,22 @@ impl Response {
         self.text.len() + text(&self.reasoning) + text(&self.refusal) + calls + opaque + raw
     }
 
-    /// The events of a stream that would have given this answer.
-    pub fn into_events(mut self) -> Vec<StreamEvent> {
-        let started = Started {
+    /// What it says of itself, without its content.
+    pub fn into_started(mut self) -> Started {
+        self.take_started()
+    }
+
+    fn take_started(&mut self) -> Started {
+        Started {
             model_id: self.model_id.take(),
             request_id: self.request_id.take(),
             structured_output_honored: self.structured_output_honored,
-        };
-        let mut events = vec![StreamEvent::Started(started)];
+        }
+    }
+
+    /// The events of a stream that would have given this answer.
+    pub fn into_events(mut self) -> Vec<StreamEvent> {
+        let mut events = vec![StreamEvent::Started(self.take_started())];
         events.extend(self.raw.drain(..).map(StreamEvent::Raw));
         events.extend(self.reasoning.take().map(StreamEvent::Reasoning));
         events.extend(self.refusal.take().map(StreamEvent::Refusal));

@@ -22,7 +22,7 @@ pub struct Attempt {
     pub model_id: Arc<str>,
     /// The provider's id of the request, for its support.
     pub request_id: Option<String>,
-    /// Which attempt of this call it was, from 0. In a `fan_out`, which seat.
+    /// Which attempt of this call it was, from 0. In a `fan_out`, which seat; substitutes come after these.
     pub ordinal: u32,
     /// Why it was made.
     pub launch: Launch,

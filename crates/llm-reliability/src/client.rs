@@ -193,8 +193,8 @@ impl ClientBuilder {
     }
 
     /// Sets how many [hedges](Policy::hedge) there may be, as a share of the calls: 0.05 unless set, one for twenty calls.
-    /// Each client counts for itself, clones of it together; at most ten are saved up, and it begins with none. A share that
-    /// is negative or not a number is 0.
+    /// Each client counts for itself, clones of it together; at most ten are saved up, and it begins with none. A
+    /// share that is negative or not a number is 0; one beyond 1 is more than one for each call.
     pub fn hedge_budget(mut self, share: f64) -> Self {
         self.hedges = Some(share);
         self

@@ -1,5 +1,6 @@
 //! Running and dropping what is not ours, so that what panics in it stays where it is.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,7 +8,13 @@ use std::task::{Context, Poll};
 /// Runs what is not ours; `None` when it panics. What it panics with may hold anything, and the panic hook has already
 /// said what there is to say.
 pub(crate) fn contain<T>(foreign: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(foreign)).ok()
+    catch_unwind(AssertUnwindSafe(foreign)).map_err(discard).ok()
+}
+
+/// Drops what something has panicked with, which may panic again.
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    dropped.unwrap_or_else(std::mem::forget);
 }
 
 /// A future that is not ours, pinned by whoever runs it. A panic while it is dropped stays there, so that neither the

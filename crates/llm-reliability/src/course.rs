@@ -18,8 +18,9 @@ use crate::report::{Ended, retry_after};
 use crate::run::{Run, Seat, within};
 use crate::timeouts::deadline;
 
-/// Nobody is asked again sooner, whatever a store says.
+/// Nobody is asked again sooner, whatever a store says; twice as long after each time in vain, up to the longest.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// The way of one call along its candidates. It can be taken up where it was left: after an answer that was cut.
 pub(crate) struct Course {
@@ -30,6 +31,9 @@ pub(crate) struct Course {
     begun: usize,
     /// Until when unavailable candidates are waited for, once they have been.
     patience: Option<Instant>,
+    /// How often they have been waited for, and with which attempt they were asked again.
+    waits: u32,
+    round: usize,
 }
 
 /// Where a course has come to.
@@ -42,7 +46,15 @@ pub(crate) enum Reached {
 
 impl Course {
     pub(crate) fn new(run: &Arc<Run>, until: Until) -> Self {
-        Self { run: Arc::clone(run), until, line: Line::new(&run.shared), begun: 0, patience: None }
+        Self {
+            run: Arc::clone(run),
+            until,
+            line: Line::new(&run.shared),
+            begun: 0,
+            patience: None,
+            waits: 0,
+            round: 0,
+        }
     }
 
     /// Until one attempt reaches its commit point: every candidate that has not had its turn, and every try of it.
@@ -130,10 +142,10 @@ impl Course {
     }
 
     fn launch(&self) -> Launch {
-        match self.patience {
-            _ if self.begun == 0 => Launch::Primary,
-            Some(_) => Launch::Retry,
-            None => Launch::Failover,
+        match self.begun {
+            0 => Launch::Primary,
+            _ if self.line.is_again() => Launch::Retry,
+            _ => Launch::Failover,
         }
     }
 
@@ -168,21 +180,50 @@ impl Course {
         let Some(longest) = waits else { return };
         let now = Instant::now();
         let patience = *self.patience.get_or_insert_with(|| deadline(now, longest));
-        let pause = {
-            let trail = self.run.trail.lock();
-            let unavailable = exhausted(&trail) == Ended::Unavailable;
-            retry_after(&trail).filter(|_| unavailable).map(|pause| pause.max(SHORTEST_WAIT))
-        };
-        let Some(pause) = pause.filter(|pause| deadline(now, *pause) <= patience) else { return };
-        if self.run.has_time_for(pause) {
+        let Some(pause) = self.pause() else { return };
+        if deadline(now, pause) <= patience && self.run.has_time_for(pause) {
             self.run.pause(pause).await;
             let trail = self.run.trail.lock();
+            let round = last_round(&trail, self.round);
             let waited_for = |seat: &Seat| {
-                let last = trail.iter().rev().find(|attempt| attempt.model_key == seat.key);
-                last.is_some_and(|last| is_unavailable(&last.outcome))
+                round.iter().any(|last| last.model_key == seat.key && is_unavailable(&last.outcome))
             };
             self.line.again(waited_for);
+            (self.waits, self.round) = (self.waits + 1, self.begun);
         }
+    }
+
+    /// How long to wait for the first that is available again, if everyone was only unavailable the last time: as long as
+    /// they say. Where that is short, who has waited in vain was not alone in waiting: it waits longer each time, and not as
+    /// long as the others.
+    fn pause(&self) -> Option<Duration> {
+        let trail = self.run.trail.lock();
+        let round = last_round(&trail, self.round);
+        if exhausted(round) != Ended::Unavailable {
+            return None;
+        }
+        let doubled = SHORTEST_WAIT.saturating_mul(2_u32.saturating_pow(self.waits)).min(LONGEST_WAIT);
+        // When a probe or another call ends is not known, but it will be soon.
+        let soon = round.iter().any(|attempt| ends_soon(&attempt.outcome)).then_some(doubled);
+        let told = retry_after(round).into_iter().chain(soon).min()?;
+        let jitter = if self.waits == 0 { 0.0 } else { fastrand::f64() };
+        Some(if told > doubled { told } else { doubled.mul_f64(1.0 + jitter) })
+    }
+}
+
+/// The attempts since everyone was asked again.
+fn last_round(trail: &[Attempt], round: usize) -> &[Attempt] {
+    let earlier =
+        trail.iter().rposition(|attempt| usize::try_from(attempt.ordinal).is_ok_and(|at| at < round));
+    trail.get(earlier.map_or(0, |last| last + 1)..).unwrap_or_default()
+}
+
+/// Whether it is other calls that are in the way.
+fn ends_soon(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::PreemptedOpen { reason, .. } => *reason == RejectReason::ProbesTaken,
+        Outcome::PreemptedLimited { reason, .. } => *reason == LimitReason::InFlight,
+        _ => false,
     }
 }
 

@@ -29,7 +29,7 @@ impl ResilientClient {
     /// Dropping the future ends all requests that are under way; the observer is told of each as
     /// [`Outcome::Cancelled`](crate::Outcome::Cancelled).
     pub async fn fan_out(&self, call: impl Into<Call>) -> Result<Report, InputError> {
-        let mut panel = self.panel(call)?;
+        let mut panel = self.seated(call)?;
         while panel.next().await.is_some() {}
         Ok(panel.into_report())
     }
@@ -88,7 +88,8 @@ impl FanOut {
 
     /// Sets when it is over, from its beginning, whoever has answered by then. Who has not is given up as
     /// [`Cancelled`](crate::Outcome::Cancelled), which is held against nobody. Never unless set; the call's `total`, if
-    /// it has one, is a limit of the attempts, which fail by it.
+    /// it has one, is a limit of the attempts, which fail by it. Under [`QuorumPolicy::All`] one answer is a quorum:
+    /// [`Report::quorum`] tells how many there are.
     pub fn cutoff(mut self, cutoff: Duration) -> Self {
         self.cutoff = Some(cutoff);
         self
@@ -110,7 +111,8 @@ impl FanOut {
 
     /// Sets the substitutes, by the keys of the candidates: the first of them takes the seat that first ends without an
     /// answer, for whatever reason but one that the [policy](crate::Policy) stops on, and so on until all are used up.
-    /// Their attempts come after those of the seats, as [`Launch::Failover`](crate::Launch::Failover). Nobody unless set.
+    /// Their attempts begin and are listed after those of the seats, as [`Launch::Failover`](crate::Launch::Failover). Nobody
+    /// unless set.
     pub fn bench(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.bench = keys.into_iter().map(Into::into).collect();
         self

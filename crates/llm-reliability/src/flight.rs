@@ -22,6 +22,7 @@ pub(crate) use self::landing::Landed;
 use self::meter::Meter;
 use crate::attempt::{Launch, Outcome};
 use crate::candidate::StreamMode;
+use crate::contain::discard;
 use crate::run::{Run, Seat};
 
 /// The most bytes that an answer may have, whatever its adapter lets through.
@@ -141,11 +142,18 @@ impl Flight {
         })
     }
 
+    /// It is looked at when its user likes: clocks that are found long past are held against nobody.
+    pub(crate) fn watch(&mut self) {
+        self.meter.watched = true;
+    }
+
     /// From admission to the commit point.
     pub(crate) async fn fly(mut self: Box<Self>, until: Until) -> Landing {
         self.meter.paced = until == Until::Takeover;
         let flown = contained(pin!(self.advance(until))).await;
-        if flown.is_ok() && until != Until::Complete && self.has_token() {
+        // What is whole and no answer wins nothing, and is shown to nobody.
+        let void = self.answer.is_finished() && self.withheld().is_some();
+        if flown.is_ok() && until != Until::Complete && self.has_token() && !void {
             if until.hands_out() {
                 self.hand_out();
             }
@@ -200,12 +208,17 @@ impl Flight {
             return Ok(());
         }
         let response = meter.guard(adapter.generate(&run.request, progress)).await?;
-        if until.hands_out() {
+        let size = within_bounds(response.content_len());
+        if size.is_err() {
+            // Its content is not kept, but its name is.
+            answer.absorb(&StreamEvent::Started(response.into_started()));
+        } else if until.hands_out() && landing::withheld(&response).is_none() {
             self.events = Some(Box::pin(stream::iter(response.into_events().into_iter().map(Ok))));
+            return Ok(());
         } else {
-            self.size = within_bounds(response.content_len())?;
             *answer = ResponseBuilder::whole(response);
         }
+        self.size = size?;
         Ok(())
     }
 
@@ -286,7 +299,10 @@ fn within_bounds(bytes: usize) -> Result<usize, Error> {
 
 /// A panic on the way, in the adapter or in a store, is an error like others.
 async fn contained(way: Pin<&mut impl Future<Output = Result<(), Cause>>>) -> Result<(), Cause> {
-    AssertUnwindSafe(way).catch_unwind().await.unwrap_or_else(|_panic| Err(panicked().into()))
+    AssertUnwindSafe(way).catch_unwind().await.unwrap_or_else(|panic| {
+        discard(panic);
+        Err(panicked().into())
+    })
 }
 
 /// What a stream says next. A panic in it is an error like others.
@@ -295,7 +311,10 @@ fn poll_contained(
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<StreamEvent, Error>>> {
     let next = catch_unwind(AssertUnwindSafe(|| events.as_mut().poll_next(cx)));
-    next.unwrap_or_else(|_panic| Poll::Ready(Some(Err(panicked()))))
+    next.unwrap_or_else(|panic| {
+        discard(panic);
+        Poll::Ready(Some(Err(panicked())))
+    })
 }
 
 /// Whatever an adapter panics with may hold anything, so nothing of it is kept.

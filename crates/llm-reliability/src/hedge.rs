@@ -7,8 +7,9 @@
 //!   are never more than that share of extra calls, whatever happens. What is saved up beyond ten is lost, so that a quiet
 //!   day does not pay for a flood.
 //! - **When everyone is slow, nobody is a straggler.** The last 64 attempts that could be hedged are remembered: whether
-//!   the delay passed before their first token. While that is so for more than a fifth of them there are no hedges, as one
-//!   would go to where all the others have gone too.
+//!   the delay passed before their first token. While that is so for more than a fifth of them there are no hedges, unless
+//!   half of the last sixteen hedges had a first token in time: then it is the first candidates that are slow, and not
+//!   everyone.
 //! - **An outage is not to become the measure.** A delay that is observed stays as it was while everyone is slow, so that
 //!   the rule above goes on to hold, and when it is over what was measured in it is left out. What has been so for ten
 //!   minutes is no outage but how things are now: the delay follows again.
@@ -27,6 +28,9 @@ use crate::run::{Run, Seat};
 /// So many of the last 64 may be late before everyone is slow: a fifth.
 const FEW: u32 = 12;
 
+/// So many of the last 16 hedges in time show that somebody is fast: half.
+const HELPFUL: u32 = 8;
+
 /// After so long slowness is how things are.
 const LASTING: Duration = Duration::from_secs(600);
 
@@ -38,7 +42,12 @@ const SAVED: u32 = 10;
 ///
 /// At most two candidates are asked at the same time. How many hedges there may be is a matter of the client's
 /// [budget](crate::ClientBuilder::hedge_budget), and none go out while everyone is slow: when more than 12 of the last 64
-/// attempts that could be hedged have outlasted their delay.
+/// attempts that could be hedged have outlasted their delay, and more than half of the last 16 hedges too. What the
+/// [policy](crate::Policy) stops on ends the call, whichever of the two it comes from; but what is wrong with one
+/// candidate only, such as its credential, waits for what the other says.
+///
+/// gRPC calls the delay `hedgingDelay` (proposal A6), Polly `Delay` with one `MaxHedgedAttempts`; tower's `hedge` observes
+/// a `latency_percentile` from `min_data_points`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,6 +85,9 @@ enum Delay {
 
 impl Hedge {
     /// When the first token has not come so long after its attempt began.
+    ///
+    /// A delay that more than a fifth of all first tokens take is one by which everyone is slow: hedges stop after the first
+    /// dozen, unless they are faster. So it is with zero.
     pub const fn after(delay: Duration) -> Self {
         Self(Delay::Fixed(delay))
     }
@@ -114,6 +126,8 @@ pub(crate) struct Hedging {
 struct History {
     /// The last 64 attempts that could be hedged, one bit each: whether it was late.
     late: u64,
+    /// The last 16 hedges, one bit each: whether it had its own first token within the delay.
+    in_time: u16,
     slow_since: Option<Instant>,
     /// When the last outage was over, and how many there were.
     recovered: Option<Instant>,
@@ -149,8 +163,17 @@ impl Hedging {
         }
     }
 
+    /// A hedge was as late as the one beside which it went out, or was not.
+    pub(crate) fn note_hedge(&self, late: bool) {
+        let mut history = self.history.lock();
+        history.in_time = history.in_time << 1 | u16::from(!late);
+    }
+
+    /// Whether first tokens are late, and those of the hedges too: where only the first candidates are slow,
+    /// hedges are of use.
     pub(crate) fn everyone_is_slow(&self) -> bool {
-        self.history.lock().slow_since.is_some()
+        let history = self.history.lock();
+        history.slow_since.is_some() && history.in_time.count_ones() < HELPFUL
     }
 
     /// Whether an attempt began before the last outage was over, so that it says nothing of what comes after.
@@ -167,6 +190,15 @@ impl Hedging {
 }
 
 impl Run {
+    /// An attempt that could be hedged was late, or was not. A call with another delay than its client's says nothing of
+    /// whether everyone is slow.
+    pub(crate) fn note_late(&self, late: bool) {
+        let own = self.shared.policy.hedging();
+        if own.is_none() || own == self.policy().hedging() {
+            self.shared.hedging.note(late);
+        }
+    }
+
     /// How long an attempt at this candidate may be without a first token before the next one is asked; `None` where that
     /// is not wanted, or not known.
     pub(crate) fn hedge_delay(&self, seat: &Seat) -> Option<Duration> {

@@ -11,11 +11,13 @@ pub(crate) struct Line {
     order: Option<Vec<usize>>,
     /// How many have had their turn.
     asked: usize,
+    /// From here on those have another who have had one.
+    again: usize,
 }
 
 impl Line {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), order: None, asked: 0 }
+        Self { shared: Arc::clone(shared), order: None, asked: 0, again: usize::MAX }
     }
 
     pub(crate) fn arrange(&mut self, order: Vec<usize>) {
@@ -38,12 +40,12 @@ impl Line {
 
     /// Those whose turn is to come and who are known to take more tokens than this go before the others.
     pub(crate) fn larger_first(&mut self, window: u64) {
-        let Self { shared, order, asked } = self;
+        let Self { shared, order, asked, .. } = self;
         let order = order.get_or_insert_with(|| shared.ranked.clone());
         let window_of = |at: &usize| shared.seats.get(*at)?.context_window();
         if let Some(rest) = order.get_mut(*asked..) {
             // Stable: within both groups the order stays.
-            rest.sort_by_key(|at| window_of(at).is_none_or(|other| other <= window));
+            rest.sort_by_cached_key(|at| window_of(at).is_none_or(|other| other <= window));
         }
     }
 
@@ -52,6 +54,21 @@ impl Line {
         let seat = |at: &usize| self.shared.seats.get(*at);
         let order = self.order().iter().filter(|at| seat(at).is_some_and(|seat| again(seat))).copied();
         self.order = Some(order.collect());
-        self.asked = 0;
+        (self.asked, self.again) = (0, 0);
+    }
+
+    /// Has a candidate asked once more, after all others.
+    pub(crate) fn put_back(&mut self, seat: &Arc<Seat>) {
+        let Self { shared, order, .. } = self;
+        let order = order.get_or_insert_with(|| shared.ranked.clone());
+        if let Some(at) = shared.seats.iter().position(|other| Arc::ptr_eq(other, seat)) {
+            self.again = self.again.min(order.len());
+            order.push(at);
+        }
+    }
+
+    /// Whether the one whose turn it is has had one before.
+    pub(crate) fn is_again(&self) -> bool {
+        self.asked > self.again
     }
 }

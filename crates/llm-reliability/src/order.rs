@@ -3,6 +3,8 @@
 mod lineup;
 mod starts;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use circuit_breaker::RotationError;
 
@@ -16,7 +18,7 @@ pub use self::starts::{FastestFirstToken, LeastInFlight, Listed, RoundRobin, Wei
 /// as it wants to; every candidate stays in the line once. Those that are here choose who
 /// [goes first](Lineup::start_with), and leave the fallback to the priorities.
 ///
-/// Any `Fn(&mut Lineup<'_>)` is an order:
+/// Any `Fn(&mut Lineup<'_>)` is an order (its argument's type has to be written out):
 ///
 /// ```
 /// use llm_reliability::{Lineup, ResilientClient};
@@ -53,6 +55,13 @@ pub trait Order: Send + Sync {
     ///
     /// Dropped with its call.
     async fn arrange(&self, lineup: &mut Lineup<'_>) -> Result<(), RotationError>;
+}
+
+#[async_trait]
+impl<O: Order + ?Sized> Order for Arc<O> {
+    async fn arrange(&self, lineup: &mut Lineup<'_>) -> Result<(), RotationError> {
+        (**self).arrange(lineup).await
+    }
 }
 
 #[async_trait]

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem::take;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +30,12 @@ impl ResilientClient {
     ///
     /// [`InputError`], when nobody will be asked because the input was wrong.
     pub fn panel(&self, call: impl Into<Call>) -> Result<Panel, InputError> {
+        let mut panel = self.seated(call)?;
+        panel.watched = true;
+        Ok(panel)
+    }
+
+    pub(crate) fn seated(&self, call: impl Into<Call>) -> Result<Panel, InputError> {
         let run = Run::new(self.shared(), call.into(), Strategy::FanOut)?;
         let rules = run.fan_out();
         let (seats, bench) = rules.resolve(&run.shared.seats)?;
@@ -40,6 +48,8 @@ impl ResilientClient {
             bench: bench.into(),
             flights: FuturesUnordered::new(),
             met: false,
+            watched: false,
+            unavailable: true,
             landed: Vec::with_capacity(seats.len()),
             attempts: seats.len(),
             waiting: seats.into_iter().enumerate().map(|(at, seat)| (at, seat, Launch::Panel)).collect(),
@@ -52,7 +62,10 @@ impl ResilientClient {
 
 /// A [`fan_out`](ResilientClient::fan_out) under way: hands every attempt out when it has ended, for whoever wants to
 /// show them live, and then the report. Made by [`panel`](ResilientClient::panel). Nothing is asked before the first
-/// [`next`](Self::next), and nothing goes on unless that is awaited. Dropping it ends all requests that are under way.
+/// [`next`](Self::next), and nothing goes on unless that is awaited: pauses between two of them count against the clocks of
+/// those under way, though not against their circuits when they are longer than a second, and what is there at the first look
+/// after the [cutoff](crate::FanOut::cutoff) still counts. Dropping it ends all requests that are under way;
+/// seats whose turn had not come are no attempts then.
 ///
 /// ```
 /// use llm_reliability::ResilientClient;
@@ -87,6 +100,10 @@ pub struct Panel {
     /// How many attempts there are: one for each seat, whenever its place becomes free, and then the substitutes.
     attempts: usize,
     met: bool,
+    /// Whether its user decides when it goes on.
+    watched: bool,
+    /// Whether everyone so far was passed over, as it is unavailable for now.
+    unavailable: bool,
     /// As they have ended.
     landed: Vec<Attempt>,
     /// How many of these have been handed out.
@@ -105,6 +122,9 @@ impl Panel {
     pub async fn next(&mut self) -> Option<&Attempt> {
         while self.shown == self.landed.len() && self.over.is_none() {
             self.fill();
+            if self.shown < self.landed.len() || self.over.is_some() {
+                break;
+            }
             let next = self.flights.next();
             let landed = match self.limit {
                 Some(limit) => timeout_at(limit, next).await.ok().flatten(),
@@ -128,35 +148,55 @@ impl Panel {
     /// The report. Who is still under way is given up, and whose turn had not come is not asked.
     pub fn into_report(mut self) -> Report {
         self.end();
-        let Self { run, policy, mut landed, over, .. } = self;
+        let mut landed = take(&mut self.landed);
         landed.sort_by_key(|attempt| attempt.ordinal);
-        let quorum = Quorum::of(policy, &landed);
-        run.report(ended(&quorum, &landed), landed, Some(quorum), over.unwrap_or_default())
+        let quorum = Quorum::of(self.policy, &landed);
+        self.run.report(ended(&quorum, &landed), landed, Some(quorum), self.over.unwrap_or_default())
     }
 
     /// Starts as many as there are places for, as long as that makes sense.
     fn fill(&mut self) {
         let now = Instant::now();
-        if self.met || self.run.is_over(now) || self.limit.is_some_and(|limit| now >= limit) {
+        if self.run.is_over(now) || self.limit.is_some_and(|limit| now >= limit) {
             return;
         }
-        while self.flights.len() < self.places
+        let before = self.landed.len();
+        while !self.met
+            && self.over.is_none()
+            && self.has_place()
             && let Some((ordinal, seat, launch)) = self.waiting.pop_front()
         {
-            let flight = Flight::new(&self.run, &seat, ordinal, 0, launch, now);
-            self.flights.push(Box::pin(flight.fly(Until::Complete)));
+            let mut flight = Flight::new(&self.run, &seat, ordinal, 0, launch, now);
+            if self.watched {
+                flight.watch();
+            }
+            let mut flight: Pin<Box<dyn Future<Output = Landing> + Send>> =
+                Box::pin(flight.fly(Until::Complete));
+            // At once, whoever is looked at first.
+            match flight.as_mut().now_or_never() {
+                Some(landing) => self.take(landing),
+                None => self.flights.push(flight),
+            }
+        }
+        if self.landed.len() > before && self.over.is_none() {
+            self.judge();
         }
     }
 
     fn take(&mut self, landing: Landing) {
         self.count(landing);
+        self.judge();
+    }
+
+    fn judge(&mut self) {
         match self.policy.judge(self.tally) {
             Judgement::Open => {}
             Judgement::Met if self.tally.pending > 0 && !self.grace.is_zero() => self.let_finish(),
             Judgement::Met => self.end(),
+            // It is in vain; but whether everyone is unavailable, and until when, is known from all of them.
+            Judgement::Lost if self.unavailable && self.has_place() => {}
             Judgement::Lost => {
-                // It has ended in vain; but whether everyone is unavailable, and until when, is known from all of them.
-                while exhausted(&self.landed) != Ended::Exhausted
+                while self.unavailable
                     && let Some(landing) = self.flights.next().now_or_never().flatten()
                 {
                     self.count(landing);
@@ -166,6 +206,11 @@ impl Panel {
         }
     }
 
+    /// Whether somebody may begin.
+    fn has_place(&self) -> bool {
+        !self.waiting.is_empty() && self.flights.len() < self.places
+    }
+
     fn count(&mut self, landing: Landing) {
         let landed = match landing {
             Landing::Landed(landed) => landed,
@@ -173,12 +218,14 @@ impl Panel {
             Landing::Committed(flight) => flight.end(Ok(())),
         };
         self.landed.append(&mut self.run.trail.lock());
+        self.unavailable &=
+            self.landed.last().is_some_and(|last| exhausted(from_ref(last)) != Ended::Exhausted);
         let wanted = landed.fallback_eligible && !self.met;
         if landed.succeeded {
             self.tally.answered += 1;
             self.tally.pending -= 1;
         } else if let Some(substitute) = wanted.then(|| self.bench.pop_front()).flatten() {
-            self.waiting.push_front((self.attempts, substitute, Launch::Failover));
+            self.waiting.push_back((self.attempts, substitute, Launch::Failover));
             self.attempts += 1;
         } else {
             self.tally.pending -= 1;

@@ -155,7 +155,9 @@ impl Policy {
 
     /// Waits when every candidate was passed over because its circuit is open or its limit reached, for the first that
     /// [says when](crate::Report::retry_after) it is available again; those are then asked once more, as
-    /// [`Launch::Retry`](crate::Launch::Retry), and waited for again if need be. All waits of a call together take no longer
+    /// [`Launch::Retry`](crate::Launch::Retry), and waited for again if need be: each time in vain a little longer, and by
+    /// chance, as others wait too. Where a probe or calls in flight are in the way, nobody can say when they end, and it is
+    /// tried again now and then. All waits of a call together take no longer
     /// than `longest`, and none goes beyond the call's total: where that would not do, the call ends as
     /// [`Ended::Unavailable`](crate::Ended::Unavailable) at once, as it does unless this is set. Who is to take over from a
     /// [cut](Self::restart_on_cut) is not waited for.

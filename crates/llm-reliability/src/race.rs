@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use llm_protocol::ErrorKind;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::attempt::Launch;
 use crate::course::Course;
-use crate::flight::{Flight, Landing, Until};
+use crate::flight::{Flight, Landed, Landing, Until};
 use crate::policy::Step;
 use crate::run::Seat;
 use crate::timeouts::deadline;
@@ -19,6 +20,8 @@ use crate::timeouts::deadline;
 struct Lane {
     seat: Arc<Seat>,
     begun: Instant,
+    /// Whether it runs beside another.
+    hedge: bool,
     /// Whether its delay has passed.
     late: bool,
     flight: Pin<Box<dyn Future<Output = Landing> + Send>>,
@@ -43,12 +46,13 @@ impl Course {
         delay: Duration,
     ) -> (Arc<Seat>, Landing) {
         let run = Arc::clone(&self.run);
-        let hedging = &run.shared.hedging;
         let mut race = Race { lanes: vec![self.lane(seat, retried, launch, now)], timer: None };
         race.wait_until(deadline(now, delay));
+        // What would have had its consequences, had another not run beside it.
+        let mut held: Option<(Arc<Seat>, Landed)> = None;
         loop {
             let Some((lane, landing)) = poll_fn(|cx| race.poll(cx)).await else {
-                race.is_late(|| hedging.note(true));
+                race.is_late(|| run.note_late(true));
                 race.lanes.extend(self.hedge());
                 continue;
             };
@@ -56,18 +60,36 @@ impl Course {
                 Landing::Committed(flight) => {
                     // Where it did not run beside one that was late: it had its delay before it, and did not need it.
                     if race.timer.is_some() {
-                        hedging.note(false);
+                        run.note_late(false);
                     }
-                    // Whoever has lost is given up before its winner is handed on.
-                    drop(race);
+                    if lane.hedge {
+                        run.shared.hedging.note_hedge(lane.begun.elapsed() > delay);
+                    }
+                    // Whoever has lost is given up before its winner is handed on. Should that be cut, they are there.
+                    for Lane { seat, begun, hedge, flight, .. } in race.lanes {
+                        drop(flight);
+                        self.line.put_back(&seat);
+                        if hedge && begun.elapsed() > delay {
+                            run.shared.hedging.note_hedge(true);
+                        }
+                    }
                     return (lane.seat, Landing::Committed(flight));
                 }
                 Landing::Landed(landed) => landed,
             };
-            let Some(other) = race.lanes.first() else { return (lane.seat, Landing::Landed(landed)) };
-            // Whoever runs beside it stands for its retry, and for the next candidate.
-            if matches!(landed.step, Step::Finish | Step::Stop | Step::OutOfTime) {
-                return (lane.seat, Landing::Landed(landed));
+            let Some(other) = race.lanes.first() else {
+                let last = (lane.seat, landed);
+                let (seat, landed) = if landed.step == Step::Advance { held.unwrap_or(last) } else { last };
+                return (seat, Landing::Landed(landed));
+            };
+            match landed.step {
+                // Whoever runs beside it goes first.
+                Step::Retry(_) => held = Some((Arc::clone(&lane.seat), landed)),
+                Step::Stop if landed.error.is_some_and(ErrorKind::blames_model) => {
+                    held = Some((Arc::clone(&lane.seat), landed));
+                }
+                Step::Finish | Step::Stop | Step::OutOfTime => return (lane.seat, Landing::Landed(landed)),
+                Step::Advance => {}
             }
             if let Some(delay) = run.hedge_delay(&other.seat) {
                 let due = deadline(other.begun, delay);
@@ -94,7 +116,8 @@ impl Course {
         // At once, so that it is in the trail even if the race is over before it is looked at.
         let ordinal = self.count();
         let flight = Flight::new(&self.run, seat, ordinal, retried, launch, begun);
-        Lane { seat: Arc::clone(seat), begun, late: false, flight: Box::pin(flight.fly(until)) }
+        let hedge = launch == Launch::Hedge;
+        Lane { seat: Arc::clone(seat), begun, hedge, late: false, flight: Box::pin(flight.fly(until)) }
     }
 }
 

@@ -5,6 +5,7 @@ mod no_answer;
 mod quorum;
 mod wire;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::no_answer::NoAnswer;
 pub(crate) use self::quorum::{Judgement, Tally};
 pub use self::quorum::{Quorum, QuorumPolicy};
-use crate::attempt::{Attempt, Outcome};
+use crate::attempt::{Attempt, Launch, Outcome};
 use crate::money::Cost;
 
 /// The version of the report's JSON. It changes when a field changes its meaning or goes.
@@ -174,7 +175,7 @@ impl Report {
         retry_after(&self.attempts)
     }
 
-    /// The answer of a `failover`, or of a `fan_out` the first in the candidates' order.
+    /// The answer of a `failover`, or of a `fan_out` the first in the order of its seats.
     ///
     /// # Errors
     ///
@@ -200,13 +201,18 @@ pub(crate) fn retry_after(attempts: &[Attempt]) -> Option<Duration> {
                 | Outcome::DeferredBackpressure(_)
         )
     };
-    let is_last = |(at, attempt): &(usize, &Attempt)| {
-        let later = attempts.iter().skip(at + 1);
-        !later.into_iter().any(|later| later.model_key == attempt.model_key)
-    };
-    let all = attempts.iter().all(unavailable);
-    let last = attempts.iter().enumerate().filter(is_last);
-    all.then(|| last.filter_map(|(_, attempt)| attempt.retry_after()).min()).flatten()
+    if !attempts.iter().all(unavailable) {
+        return None;
+    }
+    let mut asked_again = HashSet::new();
+    let last_words = attempts.iter().rev().filter(|attempt| {
+        let last = !asked_again.contains(&attempt.model_key);
+        if matches!(attempt.launch, Launch::Retry | Launch::Hedge) {
+            asked_again.insert(&attempt.model_key);
+        }
+        last
+    });
+    last_words.filter_map(Attempt::retry_after).min()
 }
 
 /// Whose answer the caller had last: every earlier one was discarded for it.

@@ -308,8 +308,8 @@ async fn a_hedge_that_was_not_sent_costs_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn when_everyone_is_slow_nobody_is_hedged_until_few_are() {
-    // Whether hedges are of help or as slow as all else.
-    for second in [0, 20_000] {
+    // Whether hedges come later than what they are beside, or hardly earlier.
+    for second in [2500, 20_000] {
         let (a, b) = (obedient("one:a"), ScriptedModel::new("two:b").then(Step::delay(ms(second))));
         let client = hedging(&[a, b.clone()], secs(1)).build().unwrap();
         fast(&client, 64).await;
@@ -321,10 +321,20 @@ async fn when_everyone_is_slow_nobody_is_hedged_until_few_are() {
         assert_eq!(b.started(), 13);
     }
     // The same when they come at once.
-    let (a, b) = (obedient("one:a"), ScriptedModel::new("two:b"));
+    let (a, b) = (obedient("one:a"), ScriptedModel::new("two:b").then(Step::delay(ms(2500))));
     let client = hedging(&[a, b.clone()], secs(1)).hedge_budget(f64::INFINITY).build().unwrap();
     join_all((0..200).map(|_| take(&client, 3000))).await;
     assert_eq!(b.started(), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_hedges_are_fast_not_everyone_is_slow() {
+    let (a, b) = (obedient("one:a"), ScriptedModel::new("two:b").then_times(100, Step::default()));
+    let b = b.then(Step::delay(secs(20)));
+    let client = hedging(&[a, b], secs(1)).hedge_budget(1.0).build().unwrap();
+    assert_eq!(slow(&client, 100).await, 100, "only the first is slow, and another is there");
+    // Then the other is slow too: it takes nine of sixteen to tell.
+    assert_eq!(slow(&client, 100).await, 9);
 }
 
 #[tokio::test(start_paused = true)]

@@ -121,7 +121,7 @@ async fn losing_says_nothing_of_a_candidate_and_gives_its_probe_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_winner_that_is_cut_fails_over_to_the_next_and_not_to_who_lost() {
+async fn a_winner_that_is_cut_fails_over_to_the_next_and_at_last_to_who_lost() {
     let report = run([late(9), cut(), late(1), late(0)], policy()).await;
     let expected =
         ["one:a cancelled @first_token", "two:b failed truncated @stream", "three:c success @stream"];
@@ -134,9 +134,13 @@ async fn a_winner_that_is_cut_fails_over_to_the_next_and_not_to_who_lost() {
     assert_eq!(trail(&report), expected);
     assert_eq!(begun(&report)[2], (3000, Launch::Failover));
 
+    // Who lost was well, and is asked again when there is nobody else.
     let report = run([late(9), cut()], policy()).await;
-    assert_eq!(trail(&report), ["one:a cancelled @first_token", "two:b failed truncated @stream"]);
-    assert_eq!((report.ended(), report.degraded()), (Ended::Exhausted, true));
+    let expected =
+        ["one:a cancelled @first_token", "two:b failed truncated @stream", "one:a success @stream"];
+    assert_eq!(trail(&report), expected);
+    assert_eq!(begun(&report)[2], (2000, Launch::Retry));
+    assert_eq!((report.ended(), report.degraded()), (Ended::Answered, true));
 }
 
 #[tokio::test(start_paused = true)]

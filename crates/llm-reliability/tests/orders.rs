@@ -441,7 +441,7 @@ async fn an_order_sees_the_request_and_the_candidates_and_sorts_them_stably() {
             let listed: Vec<_> = lineup.listed().map(|each| (each.position(), each.key())).collect();
             self.0.lock().push(format!("{} {listed:?} {lineup:?}", lineup.request().messages[0].text()));
             let long = lineup.request().messages[0].text().len() > 5;
-            lineup.sort_by_key(|each| long != each.candidate().key().ends_with(['a', 'b']));
+            lineup.sort_by_key(|each| long != each.key().ends_with(['a', 'b']));
             Ok(())
         }
     }

@@ -58,19 +58,9 @@ impl Flight {
         self.land(outcome, told)
     }
 
-    /// The error of an answer that is complete and none: the model declined, its vendor calls it failed, or a filter
-    /// left nothing of it.
+    /// The error of its answer, if that is complete and none.
     pub(super) fn withheld(&self) -> Option<Error> {
-        let answer = self.answer.response();
-        let (kind, why) = match answer.finish_reason {
-            _ if answer.refusal.is_some() => (ErrorKind::Refusal, "the model declined to answer"),
-            FinishReason::Error => (ErrorKind::Server, "the provider says that its model failed"),
-            FinishReason::ContentFilter if answer.is_empty() => {
-                (ErrorKind::ContentFilter, "a filter held the answer back")
-            }
-            _ => return None,
-        };
-        Some(Error::new(kind, why))
+        withheld(self.answer.response())
     }
 
     fn failed(&mut self, cause: Cause) -> Landed {
@@ -239,6 +229,20 @@ impl Flight {
             Stage::Sent => Phase::FirstToken,
         })
     }
+}
+
+/// The error of an answer that is complete and none: the model declined, its vendor calls it failed, or a filter left
+/// nothing of it.
+pub(super) fn withheld(answer: &Response) -> Option<Error> {
+    let (kind, why) = match answer.finish_reason {
+        _ if answer.refusal.is_some() => (ErrorKind::Refusal, "the model declined to answer"),
+        FinishReason::Error => (ErrorKind::Server, "the provider says that its model failed"),
+        FinishReason::ContentFilter if answer.is_empty() => {
+            (ErrorKind::ContentFilter, "a filter held the answer back")
+        }
+        _ => return None,
+    };
+    Some(Error::new(kind, why))
 }
 
 /// However a flight ends that nobody waits for any more, it is visible, and neutral for the breaker. An answer that was

@@ -42,6 +42,8 @@ pub(super) struct Meter {
     has_reader: bool,
     /// Somebody else decides when this is polled: as above, or the reader of a stream that looks for another answer.
     pub(super) paced: bool,
+    /// Somebody looks at it now and then, and not whenever there is something: a panel that is shown live.
+    pub(super) watched: bool,
     /// How long it took until it was handed out, where the call was awaited until then.
     committed: Option<Duration>,
     /// By when a reader that waits would have come back, as of the last look at the time; and whether it has ever come
@@ -72,6 +74,7 @@ impl Meter {
             finished: false,
             has_reader: false,
             paced: false,
+            watched: false,
             committed: None,
             expected: None,
             was_away: false,
@@ -126,7 +129,7 @@ impl Meter {
     pub(super) fn had_its_time(&self, clock: Clock) -> bool {
         let waiting = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
         let slowed = clock == Clock::Attempt && self.has_reader;
-        let late = self.paced && self.overdue.is_some_and(|(_, late)| late);
+        let late = (self.paced || self.watched) && self.overdue.is_some_and(|(_, late)| late);
         !late && (!slowed || self.waited_in_all + waiting >= self.limits.attempt)
     }
 

@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llm_protocol::Request;
+use llm_protocol::{Capabilities, Request};
 
-use crate::candidate::Candidate;
 use crate::run::Seat;
 
 /// How many first tokens an order looks back on: few, so that it follows a change soon.
@@ -94,9 +93,19 @@ impl<'a> Standing<'a> {
         &self.seat.key
     }
 
-    /// The candidate, with its priority, its weight and its capabilities.
-    pub fn candidate(&self) -> &'a Candidate {
-        &self.seat.candidate
+    /// Its [priority](crate::Candidate::priority).
+    pub fn priority(&self) -> i32 {
+        self.seat.candidate.priority
+    }
+
+    /// Its [weight](crate::Candidate::weight).
+    pub fn weight(&self) -> u32 {
+        self.seat.candidate.weight
+    }
+
+    /// What it honours.
+    pub fn capabilities(&self) -> Capabilities<'a> {
+        self.seat.candidate.adapter.capabilities()
     }
 
     /// How many attempts of this client and its clones are under way, from dispatch to their end.

@@ -8,7 +8,8 @@ use circuit_breaker::{InProcessRotation, Rotation, RotationError, rotation_key};
 
 use super::{Lineup, Order, Standing};
 
-/// By priority, and as listed where that is the same: what a client does unless another order is set.
+/// By [priority](crate::Candidate::priority), and as listed where that is the same, as it is unless priorities are set: what
+/// a client does unless another order is set.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Listed;
 
@@ -95,7 +96,7 @@ pub struct Weighted;
 #[async_trait]
 impl Order for Weighted {
     async fn arrange(&self, lineup: &mut Lineup<'_>) -> Result<(), RotationError> {
-        let weight = |candidate: Standing<'_>| u64::from(candidate.candidate().weight);
+        let weight = |candidate: Standing<'_>| u64::from(candidate.weight());
         let all: u64 = lineup.listed().map(weight).sum();
         if all > 0 {
             let mut drawn = fastrand::u64(..all);
@@ -132,7 +133,7 @@ impl Order for LeastInFlight {
 /// failure follows the priorities.
 ///
 /// A candidate's speed is not guessed: it counts from its tenth first token on, unless [set](Self::samples), and until some
-/// candidate has as many, calls go as [`Listed`]. To know the others, and to see when one has become faster, one call
+/// candidate has as many, calls begin as with [`Listed`]. To know the others, and to see when one has become faster, one call
 /// in ten, unless [set](Self::explore), begins with another candidate, drawn at random.
 #[derive(Clone, Copy, Debug)]
 pub struct FastestFirstToken {

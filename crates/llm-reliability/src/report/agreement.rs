@@ -34,6 +34,7 @@ fn a_panel_sits(attempts: &[Attempt]) -> bool {
 fn a_failover_ends(ended: Ended, attempts: &[Attempt]) -> bool {
     // Before anyone was asked: there was no time, or no telling who goes first.
     let [first, ..] = attempts else { return matches!(ended, Ended::TotalTimeout | Ended::StoreUnavailable) };
+    let cancelled = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Cancelled);
     let follows = |(at, attempt): (usize, &Attempt)| {
         let earlier = attempts.iter().take(at).filter(|earlier| earlier.model_key == attempt.model_key);
         let again = earlier.clone().next().is_some();
@@ -41,12 +42,14 @@ fn a_failover_ends(ended: Ended, attempts: &[Attempt]) -> bool {
             Launch::Primary => at == 0,
             Launch::Retry => again,
             Launch::Failover => at > 0 && !again,
-            // Who was unavailable may have been waited for.
-            Launch::Hedge => at > 0 && earlier.clone().all(|earlier| is_unavailable(&earlier.outcome)),
+            // Who was unavailable may have been waited for, and who lost is there again.
+            Launch::Hedge => {
+                at > 0
+                    && earlier.clone().all(|earlier| cancelled(earlier) || is_unavailable(&earlier.outcome))
+            }
             Launch::Panel => false,
         }
     };
-    let cancelled = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Cancelled);
     // What a reader has had of them was all, was cut, or was given up.
     let readable =
         |attempt: &Attempt| attempt.succeeded() || cancelled(attempt) || attempt.partial().is_some();
