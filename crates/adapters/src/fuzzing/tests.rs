@@ -33,3 +33,12 @@ proptest! {
         super::requests(&bytes);
     }
 }
+
+#[test]
+fn what_only_the_provider_can_read_is_sent_as_often_as_it_stands_in_the_conversation() {
+    // A turn of the model's with a part of Mistral's own, twice in a row.
+    super::requests(&[
+        0, 11, 150, 29, 189, 18, 135, 0, 0, 0, 0, 70, 0, 0, 0, 0, 79, 3, 4, 4, 0, 0, 0, 0, 254, 18, 55, 0,
+        45, 90, 0, 152, 88, 126, 20, 125, 166, 103, 7, 47, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8,
+    ]);
+}
