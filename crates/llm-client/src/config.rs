@@ -27,7 +27,7 @@ pub use self::candidate::{CandidateSpec, CandidateTimeouts, PriceConfig, StreamS
 pub(crate) use self::check::Place;
 pub use self::dialect::{DialectSetting, TokenLimitSetting};
 pub use self::failover::{FailoverConfig, OrderName, PolicyName};
-pub use self::fan_out::{FanOutConfig, QuorumSetting};
+pub use self::fan_out::FanOutConfig;
 pub use self::hedge::{HedgeAfter, Quantile};
 pub use self::limits::{KeyLimits, LimitsConfig};
 pub(crate) use self::shown::{shown, without_keys};

@@ -16,7 +16,7 @@ pub use builder::{Builder, Member};
 pub use config::{
     BreakerConfig, CandidateSpec, CandidateTimeouts, Config, DialectSetting, FailoverConfig, FanOutConfig,
     HedgeAfter, KeyLimits, LimitsConfig, OrderName, PolicyName, PresetName, PriceConfig, Probes, Quantile,
-    QuorumSetting, StreamSetting, TimeoutConfig, TokenLimitSetting,
+    StreamSetting, TimeoutConfig, TokenLimitSetting,
 };
 pub use error::ConfigError;
 pub use factory::{Credential, FactoryError, ProviderContext, ProviderFactory};

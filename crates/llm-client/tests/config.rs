@@ -5,9 +5,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use llm_client::llm_protocol::Capability;
+use llm_client::llm_reliability::QuorumPolicy;
 use llm_client::{
-    CandidateSpec, Config, ConfigError, DialectSetting, OrderName, PolicyName, Probes, QuorumSetting,
-    StreamSetting, TokenLimitSetting,
+    CandidateSpec, Config, ConfigError, DialectSetting, OrderName, PolicyName, Probes, StreamSetting,
+    TokenLimitSetting,
 };
 
 /// A candidate with one more setting, on line 4.
@@ -88,10 +89,7 @@ fn every_setting_is_read() {
     assert_eq!((config.timeouts.total, config.timeouts.cleanup), (secs(300), secs(0)));
     assert_eq!((config.failover.policy, config.failover.transient_retries), (PolicyName::Robust, 2));
     assert!(config.failover.restart_on_cut);
-    assert_eq!(
-        (config.failover.order, config.fan_out.quorum),
-        (OrderName::Weighted, QuorumSetting::Majority)
-    );
+    assert_eq!((config.failover.order, config.fan_out.quorum), (OrderName::Weighted, QuorumPolicy::Majority));
     assert_eq!((config.failover.wait_when_unavailable, config.fan_out.cutoff), (secs(30), secs(20)));
     assert_eq!(config.breaker.failure_threshold, NonZeroU32::new(5));
     assert_eq!(config.breaker.cooldown, secs(30));

@@ -8,12 +8,14 @@ use std::time::Duration;
 use llm_client::llm_protocol::ModelAdapter;
 use llm_client::llm_protocol::testing::ScriptedModel;
 use llm_client::llm_reliability::{
-    FanOut, Hedge, InputError, Policy, QuorumPolicy, ResilientClient, circuit_breaker::Percent,
+    FanOut, Hedge, InputError, Lineup, Policy, QuorumPolicy, ResilientClient, Standing,
+    circuit_breaker::Percent,
 };
 use llm_client::{
     Config, ConfigError, FactoryError, HedgeAfter, OrderName, ProviderContext, ProviderFactory, Quantile,
-    QuorumSetting, Registry,
+    Registry,
 };
+use parking_lot::Mutex;
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -136,23 +138,26 @@ fn fan_outs_are_set_up_as_they_are_described() {
         assert_eq!(FanOut::from(&read(&section).fan_out), expected, "{text}");
         built(&section, &["", "", "id = 'x'"]).unwrap();
     }
-    assert_eq!(read("fan_out.quorum = 2").fan_out.quorum, QuorumSetting::AtLeast(n(2)));
+    assert_eq!(read("fan_out.quorum = 2").fan_out.quorum, QuorumPolicy::AtLeast(2));
     assert_eq!(toml::to_string(&read("fan_out.quorum = 'all'")).unwrap(), "candidate = []\n");
 }
 
-#[test]
-fn weights_are_given_to_their_candidates() {
-    let sections = "failover.order = 'weighted'";
-    let three = ["weight = 3", "weight = 0", ""];
-    let config = read(&format!("{sections}{}", candidates(&three)));
-    assert_eq!(
-        config.candidates.iter().map(|each| each.weight).collect::<Vec<_>>(),
-        [Some(3), Some(0), None]
-    );
-    let client = built(sections, &three).unwrap();
-    for (candidate, weight) in client.candidates().zip([3, 0, 1]) {
-        assert!(format!("{candidate:?}").contains(&format!("weight: {weight}")), "{candidate:?}");
-    }
+#[tokio::test]
+async fn weights_and_priorities_are_given_to_their_candidates() {
+    let three = ["weight = 3\npriority = -2", "weight = 0", "priority = 1"];
+    let config = read(&format!("failover.order = 'weighted'{}", candidates(&three)));
+    let standings = Arc::new(Mutex::new(Vec::new()));
+    let order = {
+        let standings = Arc::clone(&standings);
+        move |lineup: &mut Lineup<'_>| {
+            let standing = |one: Standing<'_>| (one.key().to_owned(), one.weight(), one.priority());
+            *standings.lock() = lineup.listed().map(standing).collect();
+        }
+    };
+    let client = config.client_builder(&registry()).unwrap().order(order).build().unwrap();
+    client.failover("Hi").await.unwrap();
+    let expected = [("acme:0", 3, -2), ("acme:1", 0, 0), ("acme:2", 1, 1)];
+    assert_eq!(*standings.lock(), expected.map(|(key, weight, priority)| (key.to_owned(), weight, priority)));
 }
 
 #[test]
@@ -188,6 +193,12 @@ fn what_contradicts_itself_is_refused_by_its_name() {
             two,
             "fan_out.bench",
             "has every candidate on it: nobody would have a seat",
+        ),
+        (
+            "fan_out.quorum = 0",
+            two,
+            "fan_out.quorum",
+            "is 0: expected \"all\", \"majority\", \"first\" or a whole number from 1",
         ),
         ("fan_out.quorum = 3", two, "fan_out.quorum", "is 3, and there can be no more answers than 2"),
         (
@@ -238,9 +249,9 @@ fn what_they_cannot_be_is_refused_by_place_and_name() {
             (2, 25),
             ["`true`, expected a duration", "in `failover.wait_when_unavailable`"],
         ),
-        ("[fan_out]\nquorum = 0", (2, 10), [no_quorum, "in `fan_out.quorum`"]),
         ("[fan_out]\nquorum = -1", (2, 10), [no_quorum, "in `fan_out.quorum`"]),
         ("[fan_out]\nquorum = 1.5", (2, 10), [no_quorum, "in `fan_out.quorum`"]),
+        ("[fan_out]\nquorum = { at_least = 2 }", (2, 10), [no_quorum, "in `fan_out.quorum`"]),
         ("[fan_out]\nquorum = 'some'", (2, 10), [no_quorum, "in `fan_out.quorum`"]),
         ("[fan_out]\ngrace = 1", (2, 9), ["`1`, expected a duration", "in `fan_out.grace`"]),
         ("[fan_out]\ncutoff = 'never'", (2, 10), ["\"never\" is no duration", "in `fan_out.cutoff`"]),

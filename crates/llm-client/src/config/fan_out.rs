@@ -5,11 +5,15 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use llm_reliability::{FanOut, QuorumPolicy};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::shown::listed;
 use super::{CandidateSpec, count, duration, is_default, shown};
 use crate::error::ConfigError;
+
+/// What there is, in the words of an error.
+const QUORUMS: &str = "expected \"all\", \"majority\", \"first\" or a whole number from 1";
 
 /// `[fan_out]`: who is asked side by side, how many answers are enough, and who is waited for then. [`FanOut`] says more
 /// of each.
@@ -18,8 +22,8 @@ use crate::error::ConfigError;
 #[non_exhaustive]
 pub struct FanOutConfig {
     /// How many answers are enough.
-    #[serde(skip_serializing_if = "is_default")]
-    pub quorum: QuorumSetting,
+    #[serde(deserialize_with = "quorum", skip_serializing_if = "is_default")]
+    pub quorum: QuorumPolicy,
     /// How long those who have not answered are waited for once there are enough. Not at all unless set.
     #[serde(with = "duration", skip_serializing_if = "Option::is_none")]
     pub grace: Option<Duration>,
@@ -40,7 +44,7 @@ pub struct FanOutConfig {
 
 impl From<&FanOutConfig> for FanOut {
     fn from(config: &FanOutConfig) -> Self {
-        let mut fan_out = Self::new(config.quorum.into()).grace(config.grace.unwrap_or_default());
+        let mut fan_out = Self::new(config.quorum).grace(config.grace.unwrap_or_default());
         if let Some(cutoff) = config.cutoff {
             fan_out = fan_out.cutoff(cutoff);
         }
@@ -56,7 +60,10 @@ impl From<&FanOutConfig> for FanOut {
 
 impl FanOutConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        if self.grace.is_some() && self.quorum == QuorumSetting::All {
+        if self.quorum == QuorumPolicy::AtLeast(0) {
+            return Err(invalid("quorum", &format!("is 0: {QUORUMS}")));
+        }
+        if self.grace.is_some() && self.quorum == QuorumPolicy::All {
             return Err(invalid("grace", "does nothing with `quorum = \"all\"`, which waits for everyone"));
         }
         if self.cutoff == Some(Duration::ZERO) {
@@ -87,7 +94,7 @@ impl FanOutConfig {
             return Err(invalid("bench", "has every candidate on it: nobody would have a seat"));
         }
         match self.quorum {
-            QuorumSetting::AtLeast(answers) if answers.get() > seats => Err(invalid(
+            QuorumPolicy::AtLeast(answers) if answers > seats => Err(invalid(
                 "quorum",
                 &format!("is {answers}, and there can be no more answers than {seats}"),
             )),
@@ -117,66 +124,7 @@ impl fmt::Debug for FanOutConfig {
     }
 }
 
-/// How many answers of a `fan_out` are enough: a word, or a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "RawQuorum", into = "RawQuorum")]
-#[non_exhaustive]
-pub enum QuorumSetting {
-    /// Every seat is waited for, and any answer will do.
-    #[default]
-    All,
-    /// More than half of the seats.
-    Majority,
-    /// One, whichever comes first.
-    First,
-    /// So many.
-    AtLeast(NonZeroUsize),
-}
-
-impl From<QuorumSetting> for QuorumPolicy {
-    fn from(setting: QuorumSetting) -> Self {
-        match setting {
-            QuorumSetting::All => Self::All,
-            QuorumSetting::Majority => Self::Majority,
-            QuorumSetting::First => Self::First,
-            QuorumSetting::AtLeast(answers) => Self::AtLeast(answers.get()),
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected \"all\", \"majority\", \"first\" or a whole number from 1")]
-enum RawQuorum {
-    AtLeast(NonZeroUsize),
-    Word(Word),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Word {
-    All,
-    Majority,
-    First,
-}
-
-impl From<RawQuorum> for QuorumSetting {
-    fn from(raw: RawQuorum) -> Self {
-        match raw {
-            RawQuorum::AtLeast(answers) => Self::AtLeast(answers),
-            RawQuorum::Word(Word::All) => Self::All,
-            RawQuorum::Word(Word::Majority) => Self::Majority,
-            RawQuorum::Word(Word::First) => Self::First,
-        }
-    }
-}
-
-impl From<QuorumSetting> for RawQuorum {
-    fn from(setting: QuorumSetting) -> Self {
-        match setting {
-            QuorumSetting::AtLeast(answers) => Self::AtLeast(answers),
-            QuorumSetting::All => Self::Word(Word::All),
-            QuorumSetting::Majority => Self::Word(Word::Majority),
-            QuorumSetting::First => Self::Word(Word::First),
-        }
-    }
+/// An error says what there is, and not how the policy is read.
+fn quorum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<QuorumPolicy, D::Error> {
+    QuorumPolicy::deserialize(deserializer).map_err(|_| Error::custom(QUORUMS))
 }

@@ -10,6 +10,7 @@ use crate::need::Proof::{LeftOut, Otherwise, Tests, ToCome};
 
 const BEDROCK: &str = "Bedrock is not built yet; `from_env` and TOML know its name, and say so";
 const MEMCACHED: &str = "the trait is there, and a contract suite for backends; so far they are one's own";
+const SHARED_STORES: &str = "with a store that they share; so far backends are one's own, and what is shown is clients in one process";
 
 pub const SECTIONS: &[Section] = &[
     (
@@ -294,9 +295,10 @@ pub const SECTIONS: &[Section] = &[
         "Turns that workers share",
         &[
             (
-                "Workers that share a backend spread their calls, where each by itself would begin with the same provider.",
+                "Clients that share a backend spread their calls, where each by itself would begin with the same provider.",
                 Tests(&[(ORDERS, "clients_of_the_same_candidates_continue_each_others_turns")]),
             ),
+            ("So do workers in processes of their own.", ToCome(SHARED_STORES)),
             (
                 "The backend may be one's own (`IndexBackend`).",
                 Tests(&[
