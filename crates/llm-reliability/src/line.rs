@@ -11,13 +11,14 @@ pub(crate) struct Line {
     order: Option<Vec<usize>>,
     /// How many have had their turn.
     asked: usize,
-    /// From here on those have another who have had one.
-    again: usize,
+    /// Who has another, as a hedge was faster, and whether all have who are left.
+    lost: Vec<usize>,
+    again: bool,
 }
 
 impl Line {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), order: None, asked: 0, again: usize::MAX }
+        Self { shared: Arc::clone(shared), order: None, asked: 0, lost: Vec::new(), again: false }
     }
 
     pub(crate) fn arrange(&mut self, order: Vec<usize>) {
@@ -54,7 +55,7 @@ impl Line {
         let seat = |at: &usize| self.shared.seats.get(*at);
         let order = self.order().iter().filter(|at| seat(at).is_some_and(|seat| again(seat))).copied();
         self.order = Some(order.collect());
-        (self.asked, self.again) = (0, 0);
+        (self.asked, self.again) = (0, true);
     }
 
     /// Has a candidate asked once more, after all others.
@@ -62,13 +63,14 @@ impl Line {
         let Self { shared, order, .. } = self;
         let order = order.get_or_insert_with(|| shared.ranked.clone());
         if let Some(at) = shared.seats.iter().position(|other| Arc::ptr_eq(other, seat)) {
-            self.again = self.again.min(order.len());
             order.push(at);
+            self.lost.push(at);
         }
     }
 
     /// Whether the one whose turn it is has had one before.
     pub(crate) fn is_again(&self) -> bool {
-        self.asked > self.again
+        let last = self.asked.checked_sub(1).and_then(|last| self.order().get(last));
+        self.again || last.is_some_and(|at| self.lost.contains(at))
     }
 }
