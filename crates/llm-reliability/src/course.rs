@@ -63,7 +63,8 @@ impl Course {
             return Reached::End(ended);
         }
         while let Some(mut seat) = self.next().await {
-            let (mut launch, mut retried) = (self.launch(), 0);
+            // Who has lost has had its first request.
+            let (mut launch, mut retried) = (self.launch(), u32::from(self.line.has_lost()));
             loop {
                 let now = self.run.begin(launch);
                 if self.run.is_over(now) {

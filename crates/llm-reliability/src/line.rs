@@ -70,7 +70,12 @@ impl Line {
 
     /// Whether the one whose turn it is has had one before.
     pub(crate) fn is_again(&self) -> bool {
+        self.again || self.has_lost()
+    }
+
+    /// Whether the one whose turn it is has lost before.
+    pub(crate) fn has_lost(&self) -> bool {
         let last = self.asked.checked_sub(1).and_then(|last| self.order().get(last));
-        self.again || last.is_some_and(|at| self.lost.contains(at))
+        last.is_some_and(|at| self.lost.contains(at))
     }
 }

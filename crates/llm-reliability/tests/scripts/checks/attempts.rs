@@ -100,7 +100,7 @@ pub(crate) fn answers_and_tokens_are_the_models_own(tale: &Tale<'_>) {
         };
         let parts = parts(&script);
         if let Some(response) = attempt.response() {
-            assert!(parts.contains(response), "{response:?}");
+            assert!(parts.contains(response), "{response:?} of {:?}, {}", trace.asked, tale.trail());
             assert!(!response.is_empty());
         }
         if let Some(partial) = attempt.partial() {
@@ -109,7 +109,7 @@ pub(crate) fn answers_and_tokens_are_the_models_own(tale: &Tale<'_>) {
         }
         let usage = attempt.usage.unwrap_or_default();
         let told: Vec<Usage> = parts.iter().map(|part| part.usage).collect();
-        assert!(told.contains(&usage), "{usage:?} of {told:?}");
+        assert!(told.contains(&usage), "{usage:?} of {told:?}, {}", tale.trail());
     }
 }
 

@@ -87,13 +87,15 @@ impl Waits {
     fn due(&mut self, tale: &Tale<'_>, traces: &[Trace<'_>]) -> Option<(Duration, Duration)> {
         let longest = tale.rules().wait;
         let now = tale.since(traces.last()?.at);
-        if longest.is_zero() || exhausted(traces) != Ended::Unavailable {
-            return None;
-        }
         let is_last = |(at, trace): &(usize, &Trace<'_>)| {
             traces.iter().skip(at + 1).all(|later| later.member != trace.member)
         };
         let last_words: Vec<_> = traces.iter().enumerate().filter(is_last).map(|(_, trace)| trace).collect();
+        // Whoever could not carry it the last time is not waited for.
+        let is_vain = !last_words.iter().any(|trace| is_unavailable(trace));
+        if longest.is_zero() || is_vain || exhausted(traces) != Ended::Unavailable {
+            return None;
+        }
         // Each time in vain a little longer, and where that is all there is to go by, by chance.
         let doubled = ms(10 << self.before.min(7)).min(ms(1000));
         let soon = last_words.iter().any(|trace| is_somebody_elses(&trace.attempt.outcome));
