@@ -10,6 +10,7 @@ use llm_protocol::{Category, ErrorKind};
 use tokio::time::Instant;
 
 use crate::attempt::{Attempt, Launch, Outcome};
+use crate::contain::discard;
 use crate::flight::{ADMISSION, Flight, Landed, Landing, Until};
 use crate::line::Line;
 use crate::order::Lineup;
@@ -159,7 +160,8 @@ impl Course {
         let limit = run.total.map_or(limit, |total| total.min(limit));
         let arranged = AssertUnwindSafe(async { order.arrange(&mut lineup).await }).catch_unwind();
         match within(limit, arranged).await {
-            Some(Ok(Ok(())) | Err(_)) => {}
+            Some(Ok(Ok(()))) => {}
+            Some(Err(panic)) => discard(panic),
             None if run.is_over(Instant::now()) => return Err(Ended::TotalTimeout),
             Some(Ok(Err(_))) | None => return Err(Ended::StoreUnavailable),
         }

@@ -108,7 +108,8 @@ impl Course {
             return None;
         }
         let seat = self.line.next()?;
-        Some(self.lane(&seat, 0, Launch::Hedge, now))
+        let retried = u32::from(self.line.has_lost());
+        Some(self.lane(&seat, retried, Launch::Hedge, now))
     }
 
     fn lane(&mut self, seat: &Arc<Seat>, retried: u32, launch: Launch, begun: Instant) -> Lane {
