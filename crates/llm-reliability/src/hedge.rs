@@ -190,13 +190,14 @@ impl Hedging {
 }
 
 impl Run {
-    /// An attempt that could be hedged was late, or was not. A call with another delay than its client's says nothing of
-    /// whether everyone is slow.
-    pub(crate) fn note_late(&self, late: bool) {
+    /// An attempt that could be hedged, or a hedge, was late, or was not. A call with another delay than its client's says
+    /// nothing of whether everyone is slow.
+    pub(crate) fn note_late(&self, hedge: bool, late: bool) {
         let own = self.shared.policy.hedging();
-        if own.is_none() || own == self.policy().hedging() {
-            self.shared.hedging.note(late);
+        if own.is_some() && own != self.policy().hedging() {
+            return;
         }
+        if hedge { self.shared.hedging.note_hedge(late) } else { self.shared.hedging.note(late) }
     }
 
     /// How long an attempt at this candidate may be without a first token before the next one is asked; `None` where that

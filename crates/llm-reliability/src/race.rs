@@ -13,7 +13,7 @@ use crate::attempt::Launch;
 use crate::course::Course;
 use crate::flight::{Flight, Landed, Landing, Until};
 use crate::policy::Step;
-use crate::run::Seat;
+use crate::run::{Run, Seat};
 use crate::timeouts::deadline;
 
 /// One who takes part.
@@ -27,7 +27,7 @@ struct Lane {
     flight: Pin<Box<dyn Future<Output = Landing> + Send>>,
 }
 
-/// Those who run side by side, two at the most, and when the one that runs alone is late.
+/// Those who run side by side, two at the most, and when the one that began last is late.
 struct Race {
     lanes: Vec<Lane>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -52,26 +52,24 @@ impl Course {
         let mut held: Option<(Arc<Seat>, Landed)> = None;
         loop {
             let Some((lane, landing)) = poll_fn(|cx| race.poll(cx)).await else {
-                race.is_late(|| run.note_late(true));
-                race.lanes.extend(self.hedge());
+                race.are_late(&run);
+                if race.lanes.len() == 1
+                    && let Some(hedge) = self.hedge()
+                {
+                    race.wait_until(deadline(hedge.begun, delay));
+                    race.lanes.push(hedge);
+                }
                 continue;
             };
             let landed = match landing {
                 Landing::Committed(flight) => {
-                    // Where it did not run beside one that was late: it had its delay before it, and did not need it.
-                    if race.timer.is_some() {
-                        run.note_late(false);
-                    }
-                    if lane.hedge {
-                        run.shared.hedging.note_hedge(lane.begun.elapsed() > delay);
+                    if !lane.late {
+                        run.note_late(lane.hedge, false);
                     }
                     // Whoever has lost is given up before its winner is handed on. Should that be cut, they are there.
-                    for Lane { seat, begun, hedge, flight, .. } in race.lanes {
+                    for Lane { seat, flight, .. } in race.lanes {
                         drop(flight);
                         self.line.put_back(&seat);
-                        if hedge && begun.elapsed() > delay {
-                            run.shared.hedging.note_hedge(true);
-                        }
                     }
                     return (lane.seat, Landing::Committed(flight));
                 }
@@ -127,7 +125,7 @@ impl Race {
         self.timer = Some(Box::pin(sleep_until(due)));
     }
 
-    /// Who has come to its end, or to its first token; `None` when the delay of the one that runs alone has passed.
+    /// Who has come to its end, or to its first token; `None` when the delay of the one that began last has passed.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Lane, Landing)>> {
         for at in 0..self.lanes.len() {
             let Some(lane) = self.lanes.get_mut(at) else { break };
@@ -140,11 +138,11 @@ impl Race {
     }
 
     /// The delay has passed; says so of each who runs once.
-    fn is_late(&mut self, mut note: impl FnMut()) {
+    fn are_late(&mut self, run: &Run) {
         self.timer = None;
         for lane in self.lanes.iter_mut().filter(|lane| !lane.late) {
             lane.late = true;
-            note();
+            run.note_late(lane.hedge, true);
         }
     }
 }
