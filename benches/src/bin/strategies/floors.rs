@@ -36,7 +36,7 @@ pub(crate) fn group() -> Group {
             ),
             Row::new(
                 "floor/request",
-                "the request, cloned and dropped: every strategy takes one of its own",
+                "the request, cloned and dropped, as by whoever does not share it",
                 || {
                     let request = request();
                     each(move |_| {

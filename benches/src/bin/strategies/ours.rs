@@ -92,12 +92,12 @@ fn builder(gives: &[Gives]) -> ClientBuilder {
 fn strategy(
     client: ResilientClient,
     attempts: usize,
-    call: impl AsyncFn(&ResilientClient, Request) -> Option<Report> + Copy + Send + Sync + 'static,
+    call: impl AsyncFn(&ResilientClient, Arc<Request>) -> Option<Report> + Copy + Send + Sync + 'static,
 ) -> Maker {
     calls(move || {
-        let (client, request) = (client.clone(), request());
+        let (client, request) = (client.clone(), Arc::new(request()));
         async move || {
-            let report = call(&client, request.clone()).await;
+            let report = call(&client, Arc::clone(&request)).await;
             report.is_some_and(|report| report.succeeded() && report.attempts().len() == attempts)
         }
     })
