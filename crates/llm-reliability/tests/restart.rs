@@ -549,3 +549,20 @@ async fn a_probe_that_is_given_up_on_the_way_gives_its_slot_back() {
         assert_eq!((status.probes, status.state), (0, State::HalfOpen));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_lost_to_a_hedge_takes_over_when_that_is_cut() {
+    let slow = ScriptedModel::new("p:a").then(Step::delay(ms(9000))).then(Step::answer("whole"));
+    let cut = ScriptedModel::new("p:b").then(Step::answer("half").then_end());
+    let hedge = llm_reliability::Hedge::after(ms(1000));
+    let policy = Policy::default().restart_on_cut(true).hedge(hedge);
+    let client = builder(&[slow, cut]).policy(policy).hedge_budget(1.0).build().unwrap();
+    let mut stream = client.failover_stream("hi").await.unwrap();
+    let mut answer = llm_protocol::ResponseBuilder::default();
+    while let Some(event) = stream.next().await {
+        answer.absorb(&event.unwrap());
+    }
+    assert_eq!(answer.response().text, "whole");
+    let trail = ["p:a cancelled @first_token", "p:b interrupted truncated @stream", "p:a success @stream"];
+    assert_eq!(common::trail(&stream.into_report()), trail);
+}
