@@ -8,7 +8,8 @@ mod common;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use common::{Seen, builder, failing, ms, secs, short, trail};
+use common::fan_out::{after, answers, ask, ask_with, fails_after, silent};
+use common::{builder, failing, ms, secs, short, trail};
 use llm_protocol::testing::{ScriptedModel, Step};
 use llm_protocol::{Error, ErrorKind, FinishReason, ModelAdapter, Request, Tool};
 use llm_reliability::QuorumPolicy::{All, AtLeast, First, Majority};
@@ -16,36 +17,8 @@ use llm_reliability::circuit_breaker::Mode;
 use llm_reliability::{Call, Ended, FanOut, Launch, Policy, Report, Timeouts};
 use serde_json::{Value, json};
 
-/// Answers with its own name after so long.
-fn after(name: &str, delay: Duration) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::answer(name).delayed(delay))
-}
-
-fn fails_after(name: &str, delay: Duration) -> ScriptedModel {
-    ScriptedModel::new(name).then(failing(ErrorKind::Server).delayed(delay))
-}
-
-fn silent(name: &str) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::stall())
-}
-
-/// Asks, and looks at what holds of every call: nothing is left open, the observer saw what the report tells, and the
-/// report survives the way through JSON.
-async fn ask(models: &[ScriptedModel], rules: FanOut) -> Report {
-    ask_by(models, rules, Policy::default()).await
-}
-
 async fn ask_by(models: &[ScriptedModel], rules: FanOut, policy: Policy) -> Report {
-    let seen = Seen::default();
-    let client = builder(models).fan_out(rules).policy(policy).observer(seen.clone()).build().unwrap();
-    let report = client.fan_out("hi").await.unwrap();
-    assert!(models.iter().all(|model| model.in_flight() == 0), "{:?}", trail(&report));
-    let (mut told, mut kept) = (seen.take(), trail(&report));
-    told.sort();
-    kept.sort();
-    assert_eq!(told, kept, "the observer sees every attempt once");
-    assert_eq!(trail(&read(written(&report)).unwrap()), trail(&report));
-    report
+    ask_with(models, builder(models).fan_out(rules).policy(policy), "hi").await
 }
 
 fn written(report: &Report) -> Value {
@@ -54,10 +27,6 @@ fn written(report: &Report) -> Value {
 
 fn read(json: Value) -> Result<Report, serde_json::Error> {
     serde_json::from_value(json)
-}
-
-fn answers(report: &Report) -> Vec<&str> {
-    report.responses().map(|(_, response)| response.text.as_str()).collect()
 }
 
 /// Who was asked, as what, and when.

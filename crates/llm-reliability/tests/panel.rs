@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use common::fan_out::{after, silent};
 use common::{Seen, builder, failing, ms, secs, short, trail};
 use fastrand::Rng;
 use llm_protocol::testing::{ScriptedModel, Step};
@@ -22,15 +23,6 @@ use llm_reliability::circuit_breaker::{
 };
 use llm_reliability::{Attempt, Call, Ended, FanOut, Launch, Outcome, Panel, QuorumPolicy, Report, Timeouts};
 use parking_lot::Mutex;
-
-/// Answers with its own name after so long.
-fn after(name: &str, delay: Duration) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::answer(name).delayed(delay))
-}
-
-fn silent(name: &str) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::stall())
-}
 
 /// The n-th answers after n seconds.
 fn staggered(n: u64) -> Vec<ScriptedModel> {

@@ -8,27 +8,15 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Seen, builder, client, failing, ms, secs, trail};
+use common::fan_out::{after, answers, ask, ask_with, fails_after, silent};
+use common::{builder, client, failing, ms, secs, trail};
 use llm_protocol::testing::{Ending, ScriptedModel, Step};
 use llm_protocol::{Error, ErrorKind, FinishReason, ModelAdapter, StreamEvent};
 use llm_reliability::QuorumPolicy::{All, AtLeast, First, Majority};
 use llm_reliability::circuit_breaker::{
     Admission, Ask, Breaker, LeaseId, Mode, RejectReason, Rejection, Settlement, State, Status, async_trait,
 };
-use llm_reliability::{Call, ClientBuilder, Ended, FanOut, Outcome, Report, Timeouts};
-
-/// Answers with its own name after so long.
-fn after(name: &str, delay: Duration) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::answer(name).delayed(delay))
-}
-
-fn fails_after(name: &str, delay: Duration) -> ScriptedModel {
-    ScriptedModel::new(name).then(failing(ErrorKind::Server).delayed(delay))
-}
-
-fn silent(name: &str) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::stall())
-}
+use llm_reliability::{Call, Ended, FanOut, Outcome, Report, Timeouts};
 
 /// After 1, 2, 3 and 30 seconds, and never.
 fn five() -> [ScriptedModel; 5] {
@@ -39,30 +27,6 @@ fn five() -> [ScriptedModel; 5] {
         after("p:30", secs(30)),
         silent("p:never"),
     ]
-}
-
-/// Asks, and looks at what holds of every call: nothing is left open, the observer saw what the report tells, and the
-/// report survives the way through JSON.
-async fn ask(models: &[ScriptedModel], rules: FanOut) -> Report {
-    ask_with(models, builder(models).fan_out(rules), "hi").await
-}
-
-async fn ask_with(models: &[ScriptedModel], builder: ClientBuilder, call: impl Into<Call>) -> Report {
-    let seen = Seen::default();
-    let report = builder.observer(seen.clone()).build().unwrap().fan_out(call).await.unwrap();
-    assert!(models.iter().all(|model| model.open() == 0 && model.in_flight() == 0), "{:?}", trail(&report));
-    let (mut told, mut kept) = (seen.take(), trail(&report));
-    told.sort();
-    kept.sort();
-    assert_eq!(told, kept, "the observer sees every attempt once");
-    let json = serde_json::to_value(&report).unwrap();
-    let back: Report = serde_json::from_value(json.clone()).unwrap();
-    assert_eq!(serde_json::to_value(&back).unwrap(), json);
-    report
-}
-
-fn answers(report: &Report) -> Vec<&str> {
-    report.responses().map(|(_, response)| response.text.as_str()).collect()
 }
 
 /// How many seats were given up.

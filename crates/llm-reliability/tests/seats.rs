@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::fan_out::{after, answers, ask, ask_with, fails_after, silent};
 use common::{Seen, builder, failing, ms, secs, trail};
 use llm_protocol::testing::{ScriptedModel, Step};
 use llm_protocol::{
@@ -19,46 +20,9 @@ use llm_reliability::circuit_breaker::{
     InProcessLimiter, Limits, RejectReason, Settings, State, async_trait,
 };
 use llm_reliability::{
-    Attempt, Call, Candidate, ClientBuilder, Ended, FanOut, Hedge, InputError, Observer, Outcome, Policy,
-    QuorumPolicy, Report, ResilientClient,
+    Attempt, Call, Candidate, Ended, FanOut, Hedge, InputError, Observer, Outcome, Policy, QuorumPolicy,
+    ResilientClient,
 };
-
-/// Answers with its own name after so long.
-fn after(name: &str, delay: Duration) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::answer(name).delayed(delay))
-}
-
-fn fails_after(name: &str, delay: Duration) -> ScriptedModel {
-    ScriptedModel::new(name).then(failing(ErrorKind::Server).delayed(delay))
-}
-
-fn silent(name: &str) -> ScriptedModel {
-    ScriptedModel::new(name).then(Step::stall())
-}
-
-/// Asks, and looks at what holds of every call: nothing is left open, the observer saw what the report tells, and the
-/// report survives the way through JSON.
-async fn ask(models: &[ScriptedModel], rules: FanOut) -> Report {
-    ask_with(models, builder(models).fan_out(rules), "hi").await
-}
-
-async fn ask_with(models: &[ScriptedModel], builder: ClientBuilder, call: impl Into<Call>) -> Report {
-    let seen = Seen::default();
-    let report = builder.observer(seen.clone()).build().unwrap().fan_out(call).await.unwrap();
-    assert!(models.iter().all(|model| model.open() == 0 && model.in_flight() == 0), "{:?}", trail(&report));
-    let (mut told, mut kept) = (seen.take(), trail(&report));
-    told.sort();
-    kept.sort();
-    assert_eq!(told, kept, "the observer sees every attempt once");
-    let json = serde_json::to_value(&report).unwrap();
-    let back: Report = serde_json::from_value(json.clone()).unwrap();
-    assert_eq!(serde_json::to_value(&back).unwrap(), json);
-    report
-}
-
-fn answers(report: &Report) -> Vec<&str> {
-    report.responses().map(|(_, response)| response.text.as_str()).collect()
-}
 
 #[tokio::test(start_paused = true)]
 async fn several_seats_of_one_model_are_asked_each() {

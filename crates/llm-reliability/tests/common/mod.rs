@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod fan_out;
+
 use std::sync::Arc;
 use std::time::Duration;
 
