@@ -73,7 +73,7 @@ pub fn rotation_key<I: AsRef<[u8]>>(prefix: &str, ids: impl IntoIterator<Item = 
 }
 
 /// FNV-1a with 128 bits (draft-eastlake-fnv): stable by definition, which std's hashers are not.
-struct Fnv(u128);
+pub(crate) struct Fnv(u128);
 
 impl Default for Fnv {
     fn default() -> Self {
@@ -82,6 +82,14 @@ impl Default for Fnv {
 }
 
 impl Fnv {
+    /// The hash of `bytes`.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of(bytes: &[u8]) -> u128 {
+        let mut hash = Self::default();
+        hash.write(bytes);
+        hash.0
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);

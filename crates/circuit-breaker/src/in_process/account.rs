@@ -6,9 +6,9 @@ use crate::in_process::cell::Summary;
 use crate::in_process::clock::Time;
 use crate::in_process::gcra::{Full, Gcra, Mark};
 use crate::in_process::leases::Leases;
-use crate::in_process::limits::{DIMENSIONS, Limits, REASONS, Rate, amounts};
 use crate::lease::LeaseId;
 use crate::limiter::{Cost, Reservation};
+use crate::limits::{DIMENSIONS, Limits, REASONS, Rate, amounts};
 use crate::refusal::{LimitReason, Limited};
 
 /// One key's rates, calls in flight, and retry hint.

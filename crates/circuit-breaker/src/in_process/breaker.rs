@@ -2,6 +2,8 @@
 
 mod events;
 mod local;
+#[cfg(feature = "redis")]
+mod stand_in;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,11 +14,11 @@ use crate::breaker::{Admission, Breaker, Settlement, Verdict};
 use crate::in_process::clock::Time;
 use crate::in_process::machine::{Machine, Moved, Word};
 use crate::in_process::registry::{Place, Registry};
-use crate::in_process::settings::{Preset, Settings};
 use crate::in_process::untracked::{NoRoom, Untold, Untracked};
 use crate::lease::{Ask, LeaseId};
 use crate::refusal::Rejection;
-use crate::status::{Mode, Snapshot, Status};
+use crate::settings::{Preset, Settings};
+use crate::status::{Mode, Snapshot, State, Status};
 use crate::transition::Transition;
 use events::Listener;
 pub use local::{LocalCircuit, LocalPermit};
@@ -178,7 +180,14 @@ impl InProcessBreaker {
         answer.map(|admission| registry.measured(admission))
     }
 
-    fn report(&self, key: &str, lease: Option<LeaseId>, admission: &Admission, settlement: &Settlement) {
+    /// Counts how a call ended. Says where that brought the circuit, if it moved.
+    fn report(
+        &self,
+        key: &str,
+        lease: Option<LeaseId>,
+        admission: &Admission,
+        settlement: &Settlement,
+    ) -> Option<State> {
         let registry = &self.registry;
         let harmless = match settlement.verdict {
             Verdict::Failure => false,
@@ -186,21 +195,24 @@ impl InProcessBreaker {
             Verdict::Neutral => true,
         };
         if harmless && registry.is_calm() {
-            return;
+            return None;
         }
         let mut place = registry.visit(key);
         if harmless && place.get().is_none_or(|entry| Word::from(entry.word()).mute) {
-            return;
+            return None;
         }
         let now = registry.clock.now();
         let Some(entry) = registry.there(&mut place, now) else {
             drop(place);
-            return self.untold.tell(key, now);
+            self.untold.tell(key, now);
+            return None;
         };
         let moved = registry.settle(&entry, lease, admission, settlement, now);
         drop(entry);
         registry.let_go(&mut place, now);
+        let to = moved.as_ref().map(|moved| moved.to);
         self.finish(place, moved);
+        to
     }
 
     fn release(&self, key: &str, lease: LeaseId) {

@@ -6,51 +6,51 @@ use tokio::time::Instant;
 
 /// Where a backend's time begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     origin: std::time::Instant,
 }
 
 impl Clock {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { origin: Instant::now().into_std() }
     }
 
-    pub(super) fn now(self) -> Time {
+    pub(crate) fn now(self) -> Time {
         self.at(Instant::now().into_std())
     }
 
     /// A time that somebody has read already.
-    pub(super) fn at(self, now: std::time::Instant) -> Time {
+    pub(crate) fn at(self, now: std::time::Instant) -> Time {
         now.saturating_duration_since(self.origin).into()
     }
 }
 
 /// A point in time: nanoseconds since the backend was made, for 584 years. One word, as it is copied on every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Time(u64);
+pub(crate) struct Time(u64);
 
 impl Time {
     /// When the backend was made.
-    pub(super) const ZERO: Self = Self(0);
+    pub(crate) const ZERO: Self = Self(0);
 
     /// After everything.
-    pub(super) const END: Self = Self(u64::MAX);
+    pub(crate) const END: Self = Self(u64::MAX);
 
-    pub(super) const fn as_nanos(self) -> u64 {
+    pub(crate) const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    pub(super) const fn from_nanos(nanos: u64) -> Self {
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
     /// So much later, or the end of time.
-    pub(super) fn after(self, delay: Duration) -> Self {
+    pub(crate) fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(nanos(delay)))
     }
 
     /// How long it is from `earlier` to this; zero when it is not earlier.
-    pub(super) const fn since(self, earlier: Self) -> Duration {
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }

@@ -15,7 +15,7 @@
 //! Times are counted in ticks, of which a nanosecond has as many as the rate has units. So a unit takes a whole number of
 //! them to come back, whatever the rate, and only what a refusal tells is rounded.
 
-use super::limits::Rate;
+use crate::limits::Rate;
 
 const DAY: u64 = 24 * 3600 * 1_000_000_000;
 

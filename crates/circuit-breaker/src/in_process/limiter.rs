@@ -1,6 +1,8 @@
 //! The in-process limiter: rates, calls in flight and retry hints per key, each under its own lock, with tokio's clock.
 
 mod local;
+#[cfg(feature = "redis")]
+mod stand_in;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,13 +14,13 @@ use async_trait::async_trait;
 use crate::in_process::account::Account;
 use crate::in_process::cell::Cell;
 use crate::in_process::clock::{Clock, Time};
-use crate::in_process::limits::{Limits, amounts};
-use crate::in_process::settings::{DAY, hold};
 use crate::in_process::shards::{Place, Shards};
 use crate::in_process::untracked::{Untold, Untracked};
 use crate::lease::{Ask, LeaseId};
 use crate::limiter::{Cost, Limiter, Reservation};
+use crate::limits::{Limits, amounts};
 use crate::refusal::Limited;
+use crate::settings::{DAY, hold};
 pub use local::{LocalQuota, LocalSlot};
 
 /// A limiter that keeps its state in this process, for any threads and runtimes, or none. The default has no rates: it
@@ -198,7 +200,7 @@ impl InProcessLimiter {
         self.take(cell, ask, cost, now)
     }
 
-    fn estimate(&self, key: &str, cost: &Cost) -> Cost {
+    pub(crate) fn estimate(&self, key: &str, cost: &Cost) -> Cost {
         self.estimator.as_ref().map_or(*cost, |estimate| estimate(key, cost))
     }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use crate::breaker::{Admission, Settlement, Verdict};
 use crate::in_process::clock::Time;
 use crate::in_process::leases::Leases;
-use crate::in_process::settings::{Settings, Trip};
 use crate::lease::{Ask, LeaseId};
 use crate::refusal::{RejectReason, Rejection};
+use crate::settings::{Settings, Trip};
 use crate::status::{Counts, Mode, State};
 use tally::{Ended, Tally};
 pub(super) use word::Word;
@@ -188,6 +188,19 @@ impl Machine {
         Some(Box::new(Moved { from, ..self.close(rules, at) }))
     }
 
+    /// Begins where another left off: open for `rest`, or closed, with so many failures.
+    #[cfg(feature = "redis")]
+    pub(super) fn take_over(&mut self, rest: Option<Duration>, failures: u32, rules: &Settings, at: Moment) {
+        self.failures = 0;
+        self.close(rules, at);
+        if let Some(rest) = rest {
+            (self.failures, self.openings) = (failures, 1);
+            self.enter(Phase::Open { until: at.now.after(rest) }, None, at);
+        } else if let Phase::Closed(Tally::Row(row)) = &mut self.phase {
+            *row = failures;
+        }
+    }
+
     /// No result from before its last transition is on its way any more.
     pub(super) const fn calm_down(&mut self) {
         self.moved = false;
@@ -267,11 +280,7 @@ impl Ended {
             Verdict::Failure => true,
             Verdict::Neutral => return None,
         };
-        let slow = match &rules.trip {
-            Trip::Rates(rates) => rates.slow.zip(settlement.latency),
-            Trip::Consecutive(_) => None,
-        };
-        Some(Self { failed, slow: slow.is_some_and(|(slow, latency)| latency >= slow.from) })
+        Some(Self { failed, slow: rules.is_slow(settlement.latency) })
     }
 }
 

@@ -7,9 +7,9 @@ use crate::breaker::{Admission, Settlement};
 use crate::in_process::cell::{Cell, Locked};
 use crate::in_process::clock::{Clock, Time};
 use crate::in_process::machine::{Machine, Moment, Moved, Word};
-use crate::in_process::settings::{DAY, Settings};
 use crate::in_process::shards::{self, Shards};
 use crate::lease::LeaseId;
+use crate::settings::{DAY, Settings};
 
 /// The machine of a key.
 pub(super) type Entry = Arc<Cell<Machine>>;

@@ -21,7 +21,7 @@ const MAX_SHARDS: usize = 64;
 const MIN_SHARD_ROOM: usize = 64;
 
 /// A bounded map. It keeps its bound by refusing, never by forgetting: what may be forgotten is its user's to say.
-pub(super) struct Shards<V> {
+pub(crate) struct Shards<V> {
     /// Keyed at random, as keys may come from outside.
     hasher: RandomState,
     parts: Box<[Mutex<Shard<V>>]>,
@@ -42,7 +42,7 @@ struct Shard<V> {
 }
 
 impl<V> Shards<V> {
-    pub(super) fn new(max_keys: usize) -> Self {
+    pub(crate) fn new(max_keys: usize) -> Self {
         let count = (max_keys / MIN_SHARD_ROOM).clamp(1, MAX_SHARDS);
         let shard = || Mutex::new(Shard { entries: HashTable::new(), visits: 0, swept: Time::ZERO });
         Self {
@@ -55,16 +55,21 @@ impl<V> Shards<V> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    #[cfg(feature = "redis")]
+    pub(crate) const fn max_keys(&self) -> usize {
+        self.max_keys
+    }
+
+    pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Locks the place of `key`, whether or not there is an entry.
-    pub(super) fn lock<'a>(&'a self, key: &'a str) -> Place<'a, V> {
+    pub(crate) fn lock<'a>(&'a self, key: &'a str) -> Place<'a, V> {
         let hash = self.hash(key);
         let part = usize::try_from(hash >> 32).unwrap_or_default();
         #[expect(
@@ -77,7 +82,7 @@ impl<V> Shards<V> {
     }
 
     /// Looks at every entry, one shard after the other.
-    pub(super) fn map<T>(&self, mut look: impl FnMut(&Arc<str>, &V) -> T) -> Vec<T> {
+    pub(crate) fn map<T>(&self, mut look: impl FnMut(&Arc<str>, &V) -> T) -> Vec<T> {
         let mut seen = Vec::with_capacity(self.len());
         for part in &self.parts {
             seen.extend(part.lock().entries.iter().map(|(key, value)| look(key, value)));
@@ -107,7 +112,7 @@ fn is_within(pause: Duration, done: Time, now: Time) -> bool {
 }
 
 /// The locked place of one key.
-pub(super) struct Place<'a, V> {
+pub(crate) struct Place<'a, V> {
     shards: &'a Shards<V>,
     shard: MutexGuard<'a, Shard<V>>,
     key: &'a str,
@@ -115,22 +120,22 @@ pub(super) struct Place<'a, V> {
 }
 
 impl<V> Place<'_, V> {
-    pub(super) fn get(&mut self) -> Option<&mut V> {
+    pub(crate) fn get(&mut self) -> Option<&mut V> {
         self.shard.entries.find_mut(self.hash, |(key, _)| **key == *self.key).map(|(_, value)| value)
     }
 
-    pub(super) const fn name(&self) -> &str {
+    pub(crate) const fn name(&self) -> &str {
         self.key
     }
 
     /// The key, shared with the entry when there is one.
-    pub(super) fn key(&self) -> Arc<str> {
+    pub(crate) fn key(&self) -> Arc<str> {
         let entry = self.shard.entries.find(self.hash, |(key, _)| **key == *self.key);
         entry.map_or_else(|| self.key.into(), |(key, _)| Arc::clone(key))
     }
 
     /// Adds an entry where there is none. When there is no room, searches for some, and then says that there is none.
-    pub(super) fn insert_with(
+    pub(crate) fn insert_with(
         &mut self,
         value: impl FnOnce() -> V,
         keep: impl FnMut(&V) -> bool,
@@ -165,7 +170,7 @@ impl<V> Place<'_, V> {
         }
     }
 
-    pub(super) fn remove(&mut self) {
+    pub(crate) fn remove(&mut self) {
         if let Ok(entry) = self.shard.entries.find_entry(self.hash, |(key, _)| **key == *self.key) {
             entry.remove();
             self.shards.len.fetch_sub(1, Ordering::AcqRel);
@@ -173,12 +178,12 @@ impl<V> Place<'_, V> {
     }
 
     /// Whether it is time to [tidy](Self::tidy). It stays so until somebody does.
-    pub(super) fn is_sweep_due(&self) -> bool {
+    pub(crate) fn is_sweep_due(&self) -> bool {
         self.shard.visits >= ASK_EVERY
     }
 
     /// Sweeps this shard, and one other in its turn, unless they were swept a short while ago.
-    pub(super) fn tidy(&mut self, mut keep: impl FnMut(&V) -> bool, now: Time) {
+    pub(crate) fn tidy(&mut self, mut keep: impl FnMut(&V) -> bool, now: Time) {
         self.shard.visits = 0;
         if !is_within(SWEEP_EVERY, self.shard.swept, now) {
             self.shards.sweep(&mut self.shard, &mut keep, now);

@@ -18,10 +18,17 @@ impl Listener {
     }
 
     pub(super) fn tell(&self, key: &Arc<str>, moved: Moved) {
-        let Some(listener) = &self.0 else { return };
+        if self.0.is_none() {
+            return;
+        }
         let Moved { from, to, mode, failures, cooldown, epoch } = moved;
         let transition = Transition { key: Arc::clone(key), from, to, mode, failures, cooldown, epoch };
+        self.tell_of(&transition);
+    }
+
+    pub(super) fn tell_of(&self, transition: &Transition) {
+        let Some(listener) = &self.0 else { return };
         // The panic was reported by the panic hook already, and is not this call's.
-        let _ = catch_unwind(AssertUnwindSafe(|| listener(&transition)));
+        let _ = catch_unwind(AssertUnwindSafe(|| listener(transition)));
     }
 }

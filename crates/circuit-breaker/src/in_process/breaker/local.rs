@@ -190,7 +190,8 @@ impl LocalCircuit {
     ) {
         let breaker = &*self.breaker;
         let Some(entry) = &self.entry else {
-            return breaker.report(&self.key, lease, admission, settlement);
+            breaker.report(&self.key, lease, admission, settlement);
+            return;
         };
         if let Some(moved) = breaker.registry.settle(entry, lease, admission, settlement, self.now(now)) {
             breaker.listener.tell(&self.key, *moved);

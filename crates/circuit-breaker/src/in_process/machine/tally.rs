@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::in_process::clock::Time;
-use crate::in_process::settings::{Rates, Settings, Trip, Window};
+use crate::settings::{Rates, Settings, Trip, Window};
 use crate::status::Counts;
 
 /// How one call ended, as far as it counts.

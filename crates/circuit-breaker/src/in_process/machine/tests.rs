@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::in_process::settings::{Percent, Rates, Window};
+use crate::settings::{Percent, Rates, Window};
 
 /// What happens, to the call with this number where there is one.
 #[derive(Clone, Copy, Debug)]

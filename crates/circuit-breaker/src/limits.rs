@@ -1,4 +1,4 @@
-//! What an in-process limiter allows under one key.
+//! What a limiter allows under one key.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -56,24 +56,24 @@ impl Limits {
         self
     }
 
-    pub(super) const fn is_unbounded(&self) -> bool {
+    pub(crate) const fn is_unbounded(&self) -> bool {
         matches!(self, Self { requests: None, input_tokens: None, output_tokens: None, in_flight: None })
     }
 
-    pub(super) const fn rates(&self) -> [Option<Rate>; DIMENSIONS] {
+    pub(crate) const fn rates(&self) -> [Option<Rate>; DIMENSIONS] {
         [self.requests, self.input_tokens, self.output_tokens]
     }
 }
 
 /// Requests, input, output: in this order wherever there is one of each.
-pub(super) const DIMENSIONS: usize = 3;
+pub(crate) const DIMENSIONS: usize = 3;
 
 /// Why a call is refused whose cost in this dimension does not fit now.
-pub(super) const REASONS: [LimitReason; DIMENSIONS] =
+pub(crate) const REASONS: [LimitReason; DIMENSIONS] =
     [LimitReason::RequestRate, LimitReason::InputTokenRate, LimitReason::OutputTokenRate];
 
 /// A cost by dimension.
-pub(super) fn amounts(cost: &Cost) -> [Option<u64>; DIMENSIONS] {
+pub(crate) fn amounts(cost: &Cost) -> [Option<u64>; DIMENSIONS] {
     [Some(cost.requests.into()), cost.input_tokens, cost.output_tokens]
 }
 
@@ -108,32 +108,49 @@ impl Rate {
         self
     }
 
-    pub(super) const fn ever_fits(&self, amount: u64) -> bool {
+    pub(crate) const fn ever_fits(&self, amount: u64) -> bool {
         amount <= self.burst.get()
     }
 
+    /// The most that may go out at once.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn largest(&self) -> u64 {
+        self.burst.get()
+    }
+
+    /// How much comes back in a [period](Self::span_of_period).
+    #[cfg(feature = "redis")]
+    pub(crate) const fn per_period(&self) -> u64 {
+        self.amount.get()
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) const fn span_of_period(&self) -> Duration {
+        self.period
+    }
+
     /// A time in ticks, of which a nanosecond has as many as the rate has units.
-    pub(super) fn ticks(&self, nanos: u64) -> u128 {
+    pub(crate) fn ticks(&self, nanos: u64) -> u128 {
         u128::from(nanos) * u128::from(self.amount.get())
     }
 
     /// A time in nanoseconds, rounded up.
-    pub(super) fn nanos(&self, ticks: u128) -> u64 {
+    pub(crate) fn nanos(&self, ticks: u128) -> u64 {
         u64::try_from(ticks.div_ceil(self.amount.get().into())).unwrap_or(u64::MAX)
     }
 
     /// In ticks, the time in which `amount` comes back.
-    pub(super) fn span(&self, amount: u64) -> u128 {
+    pub(crate) fn span(&self, amount: u64) -> u128 {
         u128::from(amount).saturating_mul(self.period.as_nanos())
     }
 
     /// In ticks.
-    pub(super) fn period(&self) -> u128 {
+    pub(crate) fn period(&self) -> u128 {
         self.span(self.amount.get())
     }
 
     /// In ticks, the time in which the burst comes back.
-    pub(super) fn tolerance(&self) -> u128 {
+    pub(crate) fn tolerance(&self) -> u128 {
         self.span(self.burst.get())
     }
 }

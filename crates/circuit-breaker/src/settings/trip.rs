@@ -114,7 +114,7 @@ impl Percent {
     }
 
     /// Whether `part` is such a share of `whole`, or a larger one.
-    pub(in crate::in_process) const fn is_reached(self, part: u64, whole: u64) -> bool {
+    pub(crate) const fn is_reached(self, part: u64, whole: u64) -> bool {
         part as u128 * 100 >= self.0 as u128 * whole as u128
     }
 }

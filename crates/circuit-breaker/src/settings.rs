@@ -1,4 +1,4 @@
-//! How an in-process breaker decides: the numbers, and the presets that set them together.
+//! How a breaker decides: the numbers, and the presets that set them together.
 
 mod trip;
 
@@ -112,20 +112,36 @@ impl Settings {
 }
 
 /// As long as anything is held, or remembered without a word, unless the settings ask for longer.
-pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// With a hold of zero, each probe's slot would be free again before it goes out.
 const SHORTEST_HOLD: Duration = Duration::from_millis(1);
 
 impl Settings {
     /// How long a probe holds its slot that asked to.
-    pub(super) fn hold(&self, asked: Option<Duration>) -> Duration {
+    pub(crate) fn hold(&self, asked: Option<Duration>) -> Duration {
         hold(self.max_hold, asked)
     }
 
     /// After this long without a word, a key may make room for another.
-    pub(super) fn stale_after(&self) -> Duration {
+    pub(crate) fn stale_after(&self) -> Duration {
         self.longest().saturating_add(self.max_hold)
+    }
+
+    /// As long as any probe holds its slot.
+    #[cfg(feature = "redis")]
+    pub(crate) fn longest_hold(&self) -> Duration {
+        self.max_hold.max(DAY)
+    }
+
+    /// Whether a call that took so long counts as slow.
+    pub(crate) fn is_slow(&self, latency: Option<Duration>) -> bool {
+        match &self.trip {
+            Trip::Rates(Rates { slow: Some(slow), .. }) => {
+                latency.is_some_and(|latency| latency >= slow.from)
+            }
+            _ => false,
+        }
     }
 
     fn longest(&self) -> Duration {
@@ -133,7 +149,7 @@ impl Settings {
     }
 
     /// How long a circuit stays open that opens for this many times in a row; `roll` is between 0 and 1.
-    pub(super) fn cooldown_of(&self, openings: u32, roll: f64) -> Duration {
+    pub(crate) fn cooldown_of(&self, openings: u32, roll: f64) -> Duration {
         let doubled = 1_u32.checked_shl(openings.saturating_sub(1)).unwrap_or(u32::MAX);
         let whole = self.cooldown.saturating_mul(doubled).min(self.longest());
         match self.jitter {
@@ -143,18 +159,18 @@ impl Settings {
     }
 
     /// Whether a success of a clean circuit leaves no trace.
-    pub(super) const fn counts_failures_only(&self) -> bool {
+    pub(crate) const fn counts_failures_only(&self) -> bool {
         matches!(self.trip, Trip::Consecutive(_))
     }
 
     /// Whether it matters how long a call took.
-    pub(super) const fn measures(&self) -> bool {
+    pub(crate) const fn measures(&self) -> bool {
         matches!(self.trip, Trip::Rates(Rates { slow: Some(_), .. }))
     }
 }
 
 /// How long something is held that asked to, where `max_hold` is for those that do not ask.
-pub(super) fn hold(max_hold: Duration, asked: Option<Duration>) -> Duration {
+pub(crate) fn hold(max_hold: Duration, asked: Option<Duration>) -> Duration {
     asked.map_or(max_hold, |asked| asked.min(max_hold.max(DAY))).max(SHORTEST_HOLD)
 }
 

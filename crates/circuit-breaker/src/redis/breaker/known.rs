@@ -1,0 +1,141 @@
+//! What a worker knows of one circuit between its looks at the store.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::scripts::View;
+use crate::breaker::Admission;
+use crate::refusal::{RejectReason, Rejection};
+use crate::settings::{Settings, Trip};
+use crate::status::{Mode, State};
+use crate::transition::Transition;
+
+/// One circuit, as this worker knows it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) view: Option<View>,
+    /// Somebody is looking already.
+    pub(super) looking: bool,
+    /// Failures in a row that this worker saw.
+    pub(super) row: u32,
+    /// Results on their way to a window, and the epoch that they belong to.
+    pub(super) unsent: Unsent,
+    /// What the listener was told last.
+    told: (State, Mode),
+    /// The outage for which the breaker that stands in was told what is known here.
+    pub(super) stood_in: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Unsent {
+    pub(super) ended: Vec<u8>,
+    pub(super) epoch: u64,
+    /// Somebody will send them in a moment.
+    pub(super) due: bool,
+}
+
+impl Unsent {
+    pub(super) fn take(&mut self) -> Option<(Vec<u8>, u64)> {
+        (!self.ended.is_empty()).then(|| (std::mem::take(&mut self.ended), self.epoch))
+    }
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            view: None,
+            looking: false,
+            row: 0,
+            unsent: Unsent::default(),
+            told: (State::Closed, Mode::Automatic),
+            stood_in: None,
+        }
+    }
+}
+
+impl Known {
+    /// The answer to a call, where what is known is young enough and says all.
+    pub(super) fn answer(&self, staleness: Duration, now: Instant) -> Option<Result<Admission, Rejection>> {
+        let view = self.view.filter(|view| now.saturating_duration_since(view.asked) < staleness)?;
+        view.answer(now)
+    }
+
+    /// Takes over what the store said. Returns what a listener has not been told.
+    pub(super) fn learn(&mut self, key: &str, seen: View) -> Option<Transition> {
+        self.looking = false;
+        if self.view.is_some_and(|view| seen.asked < view.asked) {
+            return None;
+        }
+        if self.view.is_some_and(|view| seen.epoch > view.epoch) {
+            self.row = 0;
+        }
+        self.view = Some(seen);
+        let (from, _) = self.told;
+        let now = (seen.state(), seen.mode);
+        if std::mem::replace(&mut self.told, now) == now {
+            return None;
+        }
+        let transition =
+            Transition::new(key, from, now.0, seen.epoch).with_mode(seen.mode).with_failures(seen.failures);
+        let rest = seen.until.saturating_duration_since(Instant::now());
+        let opened = seen.state == State::Open && seen.mode == Mode::Automatic;
+        Some(if opened { transition.with_cooldown(rest) } else { transition })
+    }
+
+    /// A call ended that a closed circuit had admitted in `epoch`. Says with how many failures in a row the circuit has
+    /// to open, if it has to.
+    pub(super) fn count(&mut self, failed: bool, epoch: u64, settings: &Settings) -> Option<u32> {
+        let Trip::Consecutive(threshold) = settings.trip else { return None };
+        if self.view.is_some_and(|view| epoch < view.epoch) {
+            return None;
+        }
+        self.row = if failed { self.row.saturating_add(1) } else { 0 };
+        let closed = self.view.is_none_or(|view| view.state == State::Closed && view.mode == Mode::Automatic);
+        (closed && self.row >= threshold.get()).then_some(self.row)
+    }
+
+    /// Until the store has said what it makes of it, nobody goes through.
+    pub(super) fn expect_open(&mut self, cooldown: Duration, told: Instant) {
+        let epoch = self.view.map_or(0, |view| view.epoch);
+        self.view = Some(View {
+            state: State::Open,
+            mode: Mode::Automatic,
+            epoch,
+            failures: self.row,
+            until: told + cooldown.min(Duration::from_secs(1 << 31)),
+            asked: told,
+        });
+    }
+
+    /// There is a reason to remember it.
+    pub(super) fn matters(&self, staleness: Duration, now: Instant) -> bool {
+        self.row > 0
+            || !self.unsent.ended.is_empty()
+            || self.view.is_some_and(|view| {
+                now.saturating_duration_since(view.asked) < staleness
+                    || view.state() != State::Closed && now < view.until + Duration::from_secs(3600)
+            })
+    }
+}
+
+impl View {
+    pub(super) const fn state(&self) -> State {
+        match self.mode {
+            Mode::ForcedOpen => State::Open,
+            _ => self.state,
+        }
+    }
+
+    fn answer(&self, now: Instant) -> Option<Result<Admission, Rejection>> {
+        match (self.mode, self.state) {
+            (Mode::ForcedOpen, _) => Some(Err(Rejection::new(RejectReason::ForcedOpen))),
+            (_, State::Closed) => Some(Ok(Admission::closed(self.epoch))),
+            (_, State::Open) if now < self.until => {
+                let rest = self.until.saturating_duration_since(now);
+                Some(Err(Rejection::new(RejectReason::Open).with_retry_after(rest)))
+            }
+            _ => None,
+        }
+    }
+}

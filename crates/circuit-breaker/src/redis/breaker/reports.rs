@@ -1,0 +1,195 @@
+//! How calls ended, on its way to the store.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
+
+use super::Core;
+use super::known::Unsent;
+use super::scripts::{END, NOTE, TRIP};
+use crate::breaker::{Admission, Settlement, Verdict};
+use crate::lease::LeaseId;
+use crate::redis::outbox::{LATE, Letter};
+use crate::redis::script::{Arg, Invocation, lease_arg, micros};
+use crate::settings::Trip;
+
+/// Successes wait so long for others to go with.
+const GATHERED: Duration = Duration::from_millis(100);
+/// As many results go in one report.
+const IN_ONE: usize = 64;
+
+impl Core {
+    /// An admitted call ended.
+    pub(super) fn report(
+        self: &Arc<Self>,
+        key: &str,
+        held: Option<LeaseId>,
+        admission: Admission,
+        settlement: Settlement,
+    ) {
+        let settlement = self.local.timed(&admission, settlement);
+        if admission.degraded {
+            return self.report_alone(key, held, admission, settlement);
+        }
+        if admission.probe {
+            return held
+                .into_iter()
+                .for_each(|held| self.end(key, held, admission.epoch, settlement, Duration::ZERO));
+        }
+        if settlement.verdict == Verdict::Neutral {
+            return;
+        }
+        let failed = settlement.verdict == Verdict::Failure;
+        match self.local.settings().trip {
+            Trip::Consecutive(_) => self.count(key, admission.epoch, failed),
+            Trip::Rates(_) => {
+                self.gather(key, admission.epoch, failed, self.local.settings().is_slow(settlement.latency))
+            }
+        }
+        self.also_alone(key, settlement);
+    }
+
+    /// A lease is given back that has no verdict.
+    pub(super) fn give_back(self: &Arc<Self>, key: &str, held: LeaseId, admission: Option<Admission>) {
+        match admission {
+            Some(admission) if admission.degraded => self.give_back_alone(key, held, admission),
+            Some(admission) if !admission.probe => {}
+            Some(admission) => self.end(key, held, admission.epoch, Verdict::Neutral.into(), Duration::ZERO),
+            None => self.take_back(key, held),
+        }
+    }
+
+    /// What the store may have granted, or grants later, is given back.
+    pub(super) fn take_back(self: &Arc<Self>, key: &str, held: LeaseId) {
+        self.end(key, held, 0, Verdict::Neutral.into(), LATE);
+    }
+
+    fn end(
+        self: &Arc<Self>,
+        key: &str,
+        held: LeaseId,
+        epoch: u64,
+        settlement: Settlement,
+        lost_for: Duration,
+    ) {
+        let verdict = match settlement.verdict {
+            Verdict::Success => "s",
+            Verdict::Failure => "f",
+            Verdict::Neutral => "n",
+        };
+        let slow = if self.local.settings().is_slow(settlement.latency) { "1" } else { "0" };
+        let args = [
+            lease_arg(held),
+            Arg::Number(epoch),
+            Arg::Word(verdict),
+            Arg::Word(slow),
+            Arg::Number(micros(lost_for)),
+        ];
+        self.post(key, self.invocation(&END, key, args), self.local.settings().longest_hold());
+    }
+
+    /// Counts failures in a row.
+    fn count(self: &Arc<Self>, key: &str, epoch: u64, failed: bool) {
+        let mut place = self.known.lock(key);
+        if !failed {
+            if let Some(known) = place.get() {
+                known.count(false, epoch, self.local.settings());
+            }
+            return;
+        }
+        let Some(known) = self.there(&mut place) else {
+            drop(place);
+            return self.local.tell_untracked(key);
+        };
+        let Some(row) = known.count(true, epoch, self.local.settings()) else { return };
+        let trip = self.trip(key, row, epoch);
+        known.expect_open(self.local.settings().cooldown, trip.told());
+        drop(place);
+        self.post(key, trip, self.local.settings().cooldown);
+    }
+
+    pub(super) fn trip(&self, key: &str, row: u32, epoch: u64) -> Invocation {
+        self.invocation(&TRIP, key, [Arg::Number(row.into()), Arg::Number(epoch)])
+    }
+
+    /// Gathers results of a window. Failures take along what has gathered.
+    fn gather(self: &Arc<Self>, key: &str, epoch: u64, failed: bool, slow: bool) {
+        let mut place = self.known.lock(key);
+        let Some(known) = self.there(&mut place) else {
+            drop(place);
+            return self.local.tell_untracked(key);
+        };
+        if known.view.is_some_and(|view| epoch < view.epoch) {
+            return;
+        }
+        let earlier = if known.unsent.epoch == epoch { None } else { known.unsent.take() };
+        known.unsent.epoch = epoch;
+        known.unsent.ended.push(b'0' + u8::from(failed) + 2 * u8::from(slow));
+        let at_once = failed || slow || known.unsent.ended.len() >= IN_ONE;
+        let now = if at_once { known.unsent.take() } else { None };
+        let waits = now.is_none() && !std::mem::replace(&mut known.unsent.due, true);
+        // Under the lock, so that reports are numbered in the order in which their calls ended.
+        for (ended, epoch) in earlier.into_iter().chain(now) {
+            self.note(key, ended, epoch);
+        }
+        drop(place);
+        if waits {
+            let (core, key) = (Arc::downgrade(self), Box::<str>::from(key));
+            self.shared.store.spawn(async move {
+                sleep(GATHERED).await;
+                if let Some(core) = core.upgrade() {
+                    core.send_gathered(&key);
+                }
+            });
+        }
+    }
+
+    fn send_gathered(self: &Arc<Self>, key: &str) {
+        let mut place = self.known.lock(key);
+        let Some(known) = place.get() else { return };
+        known.unsent.due = false;
+        if let Some((ended, epoch)) = known.unsent.take() {
+            self.note(key, ended, epoch);
+        }
+    }
+
+    /// Sends what has gathered under all keys.
+    pub(super) fn send_all(self: &Arc<Self>) {
+        if matches!(self.local.settings().trip, Trip::Consecutive(_)) {
+            return;
+        }
+        let waits = |unsent: &Unsent| !unsent.ended.is_empty();
+        let keys = self.known.map(|key, known| waits(&known.unsent).then(|| Arc::clone(key)));
+        keys.into_iter().flatten().for_each(|key| self.send_gathered(&key));
+    }
+
+    fn note(self: &Arc<Self>, key: &str, ended: Vec<u8>, epoch: u64) {
+        let ended = String::from_utf8(ended).unwrap_or_default();
+        let number = Arg::Number(self.next_report());
+        let args = [Arg::Text(self.reporter.clone()), number, Arg::Number(epoch), Arg::Text(ended.into())];
+        self.post(key, self.invocation(&NOTE, key, args), self.local.settings().max_hold);
+    }
+
+    /// Larger than all before, also where the clock is put back. It begins with the time, so that the store can tell who
+    /// has not reported for long.
+    fn next_report(&self) -> u64 {
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, micros);
+        let later = |last: u64| Some(time.max(last.saturating_add(1)));
+        self.reports
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, later)
+            .map_or(time, |last| time.max(last + 1))
+    }
+
+    /// Queues it, and remembers what the store says to it.
+    pub(super) fn post(self: &Arc<Self>, key: &str, invocation: Invocation, lasts: Duration) {
+        let (core, named, told) = (Arc::downgrade(self), Box::<str>::from(key), invocation.told());
+        let answered = move |answer| {
+            if let Some(core) = core.upgrade() {
+                core.learn(&named, answer, told);
+            }
+        };
+        self.shared.tell(Letter { invocation, lasts, answered: Some(Box::new(answered)) });
+    }
+}

@@ -1,0 +1,2 @@
+-- Reads, and changes nothing.
+return answer(0)

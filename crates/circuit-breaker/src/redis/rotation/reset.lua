@@ -1,0 +1,3 @@
+-- Begins anew.
+redis.call('DEL', KEYS[1])
+return 0

@@ -1,0 +1,61 @@
+//! What backends with a shared store have in common: what to do without it, and who is told.
+
+mod guard;
+mod health;
+mod lane;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::rotation::RotationError;
+
+pub(crate) use guard::{Failure, Link, Store, Unavailable};
+pub(crate) use health::Listener;
+pub use health::{StoreCause, StoreEvent};
+
+/// What a backend answers while its store is out of reach, or too slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OnOutage {
+    /// Goes on alone: what this process sees decides, by the same rules.
+    #[default]
+    LocalFallback,
+    /// Lets everything through.
+    FailOpen,
+    /// Lets nothing through, and says that the store is unavailable.
+    FailClosed,
+}
+
+impl OnOutage {
+    /// The name in configurations, `snake_case`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LocalFallback => "local_fallback",
+            Self::FailOpen => "fail_open",
+            Self::FailClosed => "fail_closed",
+        }
+    }
+}
+
+/// The shared store did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, thiserror::Error)]
+#[error("shared store unavailable")]
+#[non_exhaustive]
+pub struct StoreUnavailable;
+
+/// For so long a rotation's turns are remembered.
+pub(crate) const TURNS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A turn without the store: at random, so that everyone is begun with equally often all the same.
+pub(crate) fn alone(on_outage: OnOutage) -> Result<u64, RotationError> {
+    match on_outage {
+        OnOutage::FailClosed => Err(RotationError::StoreUnavailable),
+        OnOutage::LocalFallback | OnOutage::FailOpen => Ok(fastrand::u64(..)),
+    }
+}
+
+impl fmt::Display for OnOutage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

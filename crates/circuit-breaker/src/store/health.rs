@@ -1,0 +1,76 @@
+//! Telling a listener that a store went away, or came back.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// A store went away, or came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreEvent {
+    /// It is left alone from now on, and asked in the background whether it is back. Until then the backends answer as
+    /// [`OnOutage`](super::OnOutage) says, and nobody waits.
+    Lost {
+        /// The store, without credentials.
+        store: Arc<str>,
+        /// What was noticed first.
+        cause: StoreCause,
+    },
+    /// It answers again.
+    Back {
+        /// The store, without credentials.
+        store: Arc<str>,
+    },
+    /// There was no room for more reports of calls that ended, as too many were waiting for the store already. Told at
+    /// once for the first, and then when so many have become twice as many.
+    Dropped {
+        /// The store, without credentials.
+        store: Arc<str>,
+        /// How many reports were lost since the store was first used.
+        reports: u64,
+    },
+}
+
+/// Why a store counts as lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreCause {
+    /// It could not be connected to in time.
+    NotConnected,
+    /// It did not answer in time.
+    Timeout,
+    /// The connection broke, or was refused.
+    Connection,
+    /// It answered, but does not do its work: it is loading, or read-only, or wants other credentials. The code of its
+    /// answer, as the store gave it.
+    Refused(Arc<str>),
+}
+
+impl fmt::Display for StoreCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotConnected => f.write_str("not connected in time"),
+            Self::Timeout => f.write_str("no answer in time"),
+            Self::Connection => f.write_str("connection failed"),
+            Self::Refused(code) => write!(f, "refused: {code}"),
+        }
+    }
+}
+
+type Hear = dyn Fn(&StoreEvent) + Send + Sync;
+
+/// Who is told, if anybody.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(Option<Arc<Hear>>);
+
+impl Listener {
+    pub(crate) fn new(listener: impl Fn(&StoreEvent) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
+    pub(crate) fn tell(&self, event: &StoreEvent) {
+        let Some(listener) = &self.0 else { return };
+        // The panic was reported by the panic hook already, and is not this call's.
+        let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
+    }
+}
