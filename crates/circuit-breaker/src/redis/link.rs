@@ -17,9 +17,9 @@ pub(super) struct RedisLink {
 }
 
 pub(super) enum Target {
-    Server(Client),
+    Server(Box<Client>),
     #[cfg(feature = "redis-cluster")]
-    Cluster(redis::cluster::ClusterClient),
+    Cluster(Box<redis::cluster::ClusterClient>),
 }
 
 /// Parts of a Cluster that are watched apart, as a node may fail alone.

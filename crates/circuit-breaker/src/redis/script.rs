@@ -14,7 +14,7 @@ use crate::store::{Failure, StoreCause};
 /// A script: its text, and the name that Redis knows it by.
 pub(super) struct Script {
     text: &'static str,
-    script: LazyLock<redis::Script>,
+    hashed: LazyLock<redis::Script>,
     /// The keys that it touches, by what follows their common part.
     keys: &'static [&'static str],
 }
@@ -22,10 +22,10 @@ pub(super) struct Script {
 impl Script {
     pub(super) const fn new(
         text: &'static str,
-        script: fn() -> redis::Script,
+        hashed: fn() -> redis::Script,
         keys: &'static [&'static str],
     ) -> Self {
-        Self { text, script: LazyLock::new(script), keys }
+        Self { text, hashed: LazyLock::new(hashed), keys }
     }
 }
 
@@ -76,7 +76,7 @@ impl Invocation {
         mut connection: RedisConnection,
         now: Option<u64>,
     ) -> Result<Value, Failure> {
-        let by_name = self.command("EVALSHA", self.script.script.get_hash(), now);
+        let by_name = self.command("EVALSHA", self.script.hashed.get_hash(), now);
         let answer = match connection.send(&by_name).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 let in_full = self.command("EVAL", self.script.text, now);

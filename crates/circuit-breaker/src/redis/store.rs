@@ -195,7 +195,7 @@ impl RedisStoreBuilder {
     fn target(self, nodes: Vec<ConnectionInfo>) -> Result<Target, StoreConfigError> {
         #[cfg(feature = "redis-cluster")]
         if self.cluster {
-            return self.cluster_of(nodes).map(Target::Cluster);
+            return self.cluster_of(nodes).map(|client| Target::Cluster(Box::new(client)));
         }
         let Some(node) = nodes.into_iter().next().filter(|_| !self.cluster) else {
             return Err(StoreConfigError::InvalidCluster);
@@ -204,9 +204,13 @@ impl RedisStoreBuilder {
         if let Some(root_cert) = self.roots {
             let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
             let client = Client::build_with_tls(node, certificates);
-            return client.map(Target::Server).map_err(|_| StoreConfigError::InvalidCertificates);
+            return client
+                .map(|client| Target::Server(Box::new(client)))
+                .map_err(|_| StoreConfigError::InvalidCertificates);
         }
-        Client::open(node).map(Target::Server).map_err(|_| StoreConfigError::InvalidUrl)
+        Client::open(node)
+            .map(|client| Target::Server(Box::new(client)))
+            .map_err(|_| StoreConfigError::InvalidUrl)
     }
 
     #[cfg(feature = "redis-cluster")]

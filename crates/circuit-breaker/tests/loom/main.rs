@@ -26,7 +26,6 @@ mod in_process {
     mod leases;
     mod machine;
     mod registry;
-    mod settings;
     mod shards;
     mod untracked;
 
@@ -49,7 +48,6 @@ mod in_process {
     }
 
     pub use breaker::{InProcessBreaker, LocalCircuit, LocalPermit};
-    pub use settings::{Percent, Preset, Rates, Settings, Slow, Trip, Window};
 
     #[path = "../../tests/loom/cells.rs"]
     mod cells;
@@ -58,6 +56,10 @@ mod in_process {
 mod lease;
 #[path = "../../src/refusal.rs"]
 mod refusal;
+#[path = "../../src"]
+mod source {
+    pub(crate) mod settings;
+}
 #[path = "../../src/status.rs"]
 mod status;
 #[path = "../../src/transition.rs"]
@@ -65,4 +67,5 @@ mod transition;
 
 mod handles;
 
-pub(crate) use in_process::Percent;
+pub(crate) use settings::{Percent, Preset};
+pub(crate) use source::settings;

@@ -60,7 +60,7 @@ impl Core {
         match view.map_or(Mode::Automatic, |view| view.mode) {
             Mode::Automatic => {}
             Mode::ForcedOpen => return Some(degraded(Err(Rejection::new(RejectReason::ForcedOpen)))),
-            Mode::ForcedClosed | Mode::Disabled => return Some(self.fixed_open()),
+            Mode::ForcedClosed | Mode::Disabled => return Some(Ok(Admission::closed(0).with_degraded(true))),
         }
         if known.stood_in.replace(outage) != Some(outage) {
             let rest = view.filter(|view| view.state != State::Closed).map(|view| rest(&view));
@@ -68,10 +68,6 @@ impl Core {
             self.local.take_over(key, rest, failures);
         }
         None
-    }
-
-    fn fixed_open(&self) -> Result<Admission, Rejection> {
-        Ok(Admission::closed(0).with_degraded(true))
     }
 
     /// A call ended that was admitted without the store.

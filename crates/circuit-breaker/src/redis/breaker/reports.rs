@@ -45,7 +45,7 @@ impl Core {
         match self.local.settings().trip {
             Trip::Consecutive(_) => self.count(key, admission.epoch, failed),
             Trip::Rates(_) => {
-                self.gather(key, admission.epoch, failed, self.local.settings().is_slow(settlement.latency))
+                self.gather(key, admission.epoch, failed, self.local.settings().is_slow(settlement.latency));
             }
         }
         self.also_alone(key, settlement);

@@ -179,7 +179,7 @@ fn several_probes_and_no_bound() {
             (121, Fail(10), Nothing),
         ],
     );
-    let keel = Settings::from(crate::in_process::Preset::Keel);
+    let keel = Settings::from(crate::Preset::Keel);
     run_tripped(
         "without a bound, a success closes",
         &keel,

@@ -180,7 +180,7 @@ fn half_open_for_too_long() {
         &rules.clone().growing_to(Duration::MAX),
         &[(120, Ask(10), ProbeAfterMove), (150, Ask(11), ReopenedFor(240))],
     );
-    let keel = Settings::from(crate::in_process::Preset::Keel).longest_half_open(Duration::from_secs(30));
+    let keel = Settings::from(crate::Preset::Keel).longest_half_open(Duration::from_secs(30));
     run_tripped(
         "without a bound on probes too",
         &keel,
