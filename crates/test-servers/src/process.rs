@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::error::ServerError;
+use crate::{error::ServerError, instance::LIMIT};
 
 /// A server's process. Dropping it kills it, and waits until it is dead.
 ///
@@ -79,10 +79,13 @@ impl Process {
         self.signal(Signal::STOP)?;
         self.frozen = true;
         // The signal is on its way only, and each thread stops when it comes to it.
-        while !self.has_ended() && !self.stands_still() {
+        for _ in 0..LIMIT.as_micros() / POLL.as_micros() {
+            if self.has_ended() || self.stands_still() {
+                return Ok(());
+            }
             std::thread::park_timeout(POLL);
         }
-        Ok(())
+        Err(ServerError::Late { what: "the standstill of a frozen server".to_owned(), limit: LIMIT })
     }
 
     /// Lets it go on.

@@ -13,8 +13,8 @@ trap '' HUP
 server=$!
 {
     while read -r _ <&3; do :; done
+    true >"$directory/abandoned" # unlike `:` it lets this go on if that fails
     kill -9 "$server"
-    rm -rf "$directory"
 } >/dev/null 2>&1 &
 guard=$!
 exec 3<&- </dev/null
@@ -22,3 +22,4 @@ echo "$server"
 wait "$server"
 kill -9 "$guard" # before the server's process id can belong to another
 wait "$guard"
+if [ -e "$directory/abandoned" ]; then rm -rf "$directory"; fi
