@@ -10,6 +10,8 @@ mod lease;
 mod limiter;
 #[cfg(feature = "in-process")]
 mod limits;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod quota;
 #[cfg(feature = "redis")]
 mod redis;
@@ -24,6 +26,8 @@ mod store;
 pub mod testing;
 mod transition;
 
+#[cfg(feature = "memcached")]
+pub use self::memcached::{MemcachedConfigError, MemcachedRotation, MemcachedRotationBuilder};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     RedisBreaker, RedisLimiter, RedisRotation, RedisStore, RedisStoreBuilder, StoreConfigError,

@@ -83,7 +83,7 @@ impl Default for Fnv {
 
 impl Fnv {
     /// The hash of `bytes`.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "redis", feature = "memcached"))]
     pub(crate) fn of(bytes: &[u8]) -> u128 {
         let mut hash = Self::default();
         hash.write(bytes);

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use crate::rotation::RotationError;
 
-pub(crate) use guard::{Failure, Link, Store, Unavailable};
+#[cfg(feature = "redis")]
+pub(crate) use guard::Unavailable;
+pub(crate) use guard::{Failure, Link, Store};
 pub(crate) use health::Listener;
 pub use health::{StoreCause, StoreEvent};
 

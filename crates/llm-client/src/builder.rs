@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "redis")]
+use circuit_breaker::InProcessLimiter;
 use llm_adapters::HttpClient;
 use llm_reliability::{Candidate, ClientBuilder, Price, ResilientClient, Timeouts};
 
@@ -11,6 +13,8 @@ use crate::factory::{Credential, ProviderContext, ProviderFactory};
 use crate::from_env::Skipped;
 use crate::provider::{Origin, Provider, Source};
 use crate::registry::{self, Registry};
+#[cfg(feature = "redis")]
+use crate::shared::SharedState;
 
 /// Makes a client of [`Provider`]s, in the order in which they are added. Nothing is read from the environment, except
 /// by [`add_from_env`](Self::add_from_env). The [crate page](crate) has an example, and says what the other two ways in
@@ -19,6 +23,8 @@ pub struct Builder {
     pub(crate) registry: Registry,
     members: Vec<Member>,
     pub(crate) skipped: Vec<Skipped>,
+    #[cfg(feature = "redis")]
+    shared: Option<SharedState>,
 }
 
 /// Whoever a [`Builder`] can add: a [`Provider`], and whatever makes a [`Candidate`], such as any adapter.
@@ -65,13 +71,28 @@ impl Builder {
 
     /// With these providers, and their HTTP client.
     pub fn with_registry(registry: Registry) -> Self {
-        Self { registry, members: Vec::new(), skipped: Vec::new() }
+        Self {
+            registry,
+            members: Vec::new(),
+            skipped: Vec::new(),
+            #[cfg(feature = "redis")]
+            shared: None,
+        }
     }
 
     /// Adds a provider, a candidate or an adapter, after those that are already there.
     #[expect(clippy::should_implement_trait, reason = "nothing is summed up")]
     pub fn add(mut self, member: impl Into<Member>) -> Self {
         self.members.push(member.into());
+        self
+    }
+
+    /// Shares circuits and retry hints with all clients that use this store. What the client builder is given later
+    /// counts: [limits](ClientBuilder::limiter) and [turns](ClientBuilder::order) are shared where they are set to
+    /// [those of the store](SharedState::limiter).
+    #[cfg(feature = "redis")]
+    pub fn store(mut self, shared: impl Into<SharedState>) -> Self {
+        self.shared = Some(shared.into());
         self
     }
 
@@ -113,7 +134,7 @@ impl Builder {
     ///
     /// [`ConfigError`], as in [`build`](Self::build).
     pub fn client_builder(self) -> Result<ClientBuilder, ConfigError> {
-        let Self { registry, members, skipped } = self;
+        let Self { registry, members, skipped, .. } = self;
         if members.is_empty() && !skipped.is_empty() {
             return Err(ConfigError::AllSkipped { skipped });
         }
@@ -146,7 +167,12 @@ impl Builder {
             }
             candidates.push(candidate);
         }
-        Ok(ResilientClient::builder().candidates(candidates))
+        let client = ResilientClient::builder().candidates(candidates);
+        #[cfg(feature = "redis")]
+        if let Some(shared) = self.shared {
+            return Ok(shared.set_up(client, InProcessLimiter::default()));
+        }
+        Ok(client)
     }
 }
 

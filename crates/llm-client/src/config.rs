@@ -14,6 +14,7 @@ mod limits;
 mod not_built;
 mod percent;
 mod shown;
+mod store;
 mod timeouts;
 mod variable;
 mod words;
@@ -31,6 +32,7 @@ pub use self::fan_out::FanOutConfig;
 pub use self::hedge::{HedgeAfter, Quantile};
 pub use self::limits::{KeyLimits, LimitsConfig};
 pub(crate) use self::shown::{shown, without_keys};
+pub use self::store::{Nodes, OutageName, StoreConfig};
 pub use self::timeouts::TimeoutConfig;
 pub(crate) use self::variable::shown as shown_variable;
 use crate::error::ConfigError;
@@ -74,6 +76,9 @@ pub struct Config {
     /// `[limits]`: how much may go out.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: LimitsConfig,
+    /// `[store]`: what clients share, and through which store.
+    #[serde(skip_serializing_if = "is_default")]
+    pub store: StoreConfig,
     /// `[[candidate]]`: who may answer.
     #[serde(rename = "candidate")]
     pub candidates: Vec<CandidateSpec>,

@@ -62,6 +62,14 @@ pub enum ConfigError {
         /// The cargo feature of llm-client that brings it.
         feature: &'static str,
     },
+    /// The setting exists, and this build leaves out what it is for.
+    #[error("`{setting}` is not in this build: compile llm-client with the feature `{feature}`")]
+    NotCompiled {
+        /// Its full path.
+        setting: String,
+        /// The cargo feature of llm-client that brings it.
+        feature: &'static str,
+    },
     /// The environment variable that should hold a credential does not.
     #[error(
         "the environment variable{}, for the credential of `{path}`, is not set or empty",

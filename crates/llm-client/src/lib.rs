@@ -8,15 +8,19 @@ mod config;
 mod error;
 mod factory;
 mod from_env;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod provider;
 mod providers;
 mod registry;
+#[cfg(feature = "redis")]
+mod shared;
 
 pub use builder::{Builder, Member};
 pub use config::{
     BreakerConfig, CandidateSpec, CandidateTimeouts, Config, DialectSetting, FailoverConfig, FanOutConfig,
-    HedgeAfter, KeyLimits, LimitsConfig, OrderName, PolicyName, PresetName, PriceConfig, Probes, Quantile,
-    StreamSetting, TimeoutConfig, TokenLimitSetting,
+    HedgeAfter, KeyLimits, LimitsConfig, Nodes, OrderName, OutageName, PolicyName, PresetName, PriceConfig,
+    Probes, Quantile, StoreConfig, StreamSetting, TimeoutConfig, TokenLimitSetting,
 };
 pub use error::ConfigError;
 pub use factory::{Credential, FactoryError, ProviderContext, ProviderFactory};
@@ -30,3 +34,5 @@ pub use providers::AnthropicProvider;
 #[cfg(feature = "openai")]
 pub use providers::OpenAiProvider;
 pub use registry::Registry;
+#[cfg(feature = "redis")]
+pub use shared::SharedState;

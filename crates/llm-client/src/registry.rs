@@ -24,10 +24,16 @@ pub struct Registry {
     hosts: Option<Entry>,
     credentials: Arc<Lookup>,
     pub(crate) http: Option<HttpClient>,
+    #[cfg(any(feature = "redis", feature = "memcached"))]
+    pub(crate) store_listener: Option<Arc<StoreListener>>,
 }
 
 /// Finds a credential by the name of a variable.
 type Lookup = dyn Fn(&str) -> Option<Secret> + Send + Sync;
+
+/// Hears that a store is lost, or back.
+#[cfg(any(feature = "redis", feature = "memcached"))]
+type StoreListener = dyn Fn(&circuit_breaker::StoreEvent) + Send + Sync;
 
 #[derive(Clone)]
 pub(crate) enum Entry {
@@ -53,7 +59,14 @@ impl Registry {
     pub fn empty() -> Self {
         // What is no text cannot be sent as a credential, so it counts as not set.
         let variable = |name: &str| std::env::var(name).ok().map(Secret::from);
-        Self { providers: BTreeMap::new(), hosts: None, credentials: Arc::new(variable), http: None }
+        Self {
+            providers: BTreeMap::new(),
+            hosts: None,
+            credentials: Arc::new(variable),
+            http: None,
+            #[cfg(any(feature = "redis", feature = "memcached"))]
+            store_listener: None,
+        }
     }
 
     /// Adds a provider under this name.
@@ -75,6 +88,17 @@ impl Registry {
     /// holds, so that `timeouts.connect` may not be set then.
     pub fn http_client(mut self, client: impl Into<HttpClient>) -> Self {
         self.http = Some(client.into());
+        self
+    }
+
+    /// Tells `listener` when a store of a [`Config`](crate::Config) is lost and when it is back, in the thread that found
+    /// out. When it panics, the panic ends there. A store that is made in code has a listener of its own.
+    #[cfg(any(feature = "redis", feature = "memcached"))]
+    pub fn on_store_event(
+        mut self,
+        listener: impl Fn(&circuit_breaker::StoreEvent) + Send + Sync + 'static,
+    ) -> Self {
+        self.store_listener = Some(Arc::new(listener));
         self
     }
 
@@ -130,9 +154,14 @@ impl Registry {
         factory: &dyn ProviderFactory,
     ) -> Result<Option<Secret>, ConfigError> {
         let Some(variable) = variable(spec, factory) else { return Ok(None) };
-        self.look_up(variable).map(Some).ok_or_else(|| {
+        self.value_of(&place.name, variable).map(Some)
+    }
+
+    /// What stands in a variable, for whatever is at `path`.
+    pub(crate) fn value_of(&self, path: &str, variable: &str) -> Result<Secret, ConfigError> {
+        self.look_up(variable).ok_or_else(|| {
             let variable = shown_variable(variable).map(str::to_owned);
-            ConfigError::MissingVariable { path: place.name.clone(), variable }
+            ConfigError::MissingVariable { path: path.to_owned(), variable }
         })
     }
 

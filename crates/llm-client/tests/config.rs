@@ -126,8 +126,6 @@ fn nothing_has_to_be_set() {
 #[test]
 fn what_is_not_built_is_refused_by_its_path() {
     for (text, setting) in [
-        ("[store]\nredis = 'redis://127.0.0.1:6379'", "store.redis"),
-        ("[store]\non_outage = 'fail_open'", "store.on_outage"),
         (&candidate("region = 'eu-west-1'"), "candidate[0].region"),
         (
             &format!("{}{}", candidate(""), candidate("session_token_env = 'X'")),

@@ -18,7 +18,7 @@ const KEY: &str = "sk-hunter2-hunter2";
 /// A key that nothing gives away.
 const BARE: &str = "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY";
 /// Where a configuration has a place for a value.
-const SETTINGS: [&str; 32] = [
+const SETTINGS: [&str; 40] = [
     "timeouts.first_token",
     "timeouts",
     "failover.order",
@@ -35,6 +35,14 @@ const SETTINGS: [&str; 32] = [
     "limits.in_flight",
     "limits.x",
     "limits.x.in_flight",
+    "store",
+    "store.redis",
+    "store.redis_env",
+    "store.memcached",
+    "store.prefix",
+    "store.timeout",
+    "store.on_outage",
+    "store.rotation_on_outage",
     "candidate",
     "candidate.priority",
     "candidate.allow_plain_http",
@@ -155,6 +163,7 @@ fn no_error_shows_a_credential() {
         built([]),
         skipped.build().unwrap_err(),
         ConfigError::MissingVariable { path: "candidate[0]".into(), variable: None },
+        ConfigError::NotCompiled { setting: "store.redis".into(), feature: "redis" },
         ConfigError::HttpClient(llm_client::llm_adapters::BuildError::NoTls),
         ConfigError::ProviderNotCompiled {
             path: "candidate[0]".into(),

@@ -1,17 +1,20 @@
 //! The client: candidates, breaker, limiter and policy, bound together.
 
+mod breaker;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::{
-    Breaker, Circuit, Cost, InProcessBreaker, InProcessLimiter, Limiter, Quota, Settings, Status, Transition,
+    Breaker, Circuit, Cost, InProcessBreaker, InProcessLimiter, Limiter, Quota, Settings, Status,
 };
 use futures::future::{join, join_all};
 use llm_protocol::Request;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
+use self::breaker::Choice;
 use crate::budget::{Bucket, RetryBudget};
 use crate::call::InputError;
 use crate::candidate::Candidate;
@@ -88,7 +91,7 @@ impl fmt::Debug for ResilientClient {
 #[derive(Default)]
 pub struct ClientBuilder {
     candidates: Vec<Candidate>,
-    breaker: Option<Arc<dyn Breaker>>,
+    breaker: Choice,
     breaker_settings: Option<Settings>,
     limiter: Option<Arc<dyn Limiter>>,
     estimator: Option<Estimator>,
@@ -111,12 +114,6 @@ impl ClientBuilder {
     /// Adds candidates, after those that are already there.
     pub fn candidates(mut self, candidates: impl IntoIterator<Item = impl Into<Candidate>>) -> Self {
         self.candidates.extend(candidates.into_iter().map(Into::into));
-        self
-    }
-
-    /// Uses this breaker, which others may share, in place of one of its own.
-    pub fn breaker(mut self, breaker: Arc<dyn Breaker>) -> Self {
-        self.breaker = Some(breaker);
         self
     }
 
@@ -242,15 +239,7 @@ impl ClientBuilder {
             }
         }
         let observer = self.observer.unwrap_or_else(|| Arc::new(()));
-        let (breaker, own_breaker) = if let Some(given) = self.breaker {
-            (given, None)
-        } else {
-            let observer = Arc::clone(&observer);
-            let listener = move |transition: &Transition| observer.on_transition(transition);
-            let own = InProcessBreaker::new(self.breaker_settings.unwrap_or_default());
-            let own = Arc::new(own.on_transition(listener));
-            (Arc::<InProcessBreaker>::clone(&own) as Arc<dyn Breaker>, Some(own))
-        };
+        let (breaker, own_breaker) = self.breaker.make(self.breaker_settings.unwrap_or_default(), &observer);
         let (limiter, estimator) = match self.limiter {
             Some(limiter) => (limiter, Some(self.estimator.unwrap_or_else(|| Box::new(estimate_cost)))),
             // It has no rates, so that it would make no difference to know.

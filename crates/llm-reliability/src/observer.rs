@@ -18,7 +18,8 @@ pub trait Observer: Send + Sync {
 
     /// A circuit has opened, half-opened or closed, or a person has [taken it over](crate::ResilientClient::set_mode).
     ///
-    /// Told by the breaker that the client makes for itself; a breaker that is handed in has a listener of its own.
+    /// Told by the breaker that the client makes for itself, also where that is
+    /// [wrapped](crate::ClientBuilder::wrap_breaker); a breaker that is handed in has a listener of its own.
     fn on_transition(&self, _transition: &Transition) {}
 }
 

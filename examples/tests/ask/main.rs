@@ -4,6 +4,7 @@
 mod harness;
 mod report;
 mod schedules;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -196,7 +197,17 @@ async fn bad_input_is_one_clear_line() {
         "`limits.x` is the quota key of no candidate",
     )
     .await;
-    refused(&format!("[store]\nredis = 'x'\n{good}"), &hi, "`store.redis` is not built yet").await;
+    refused(&format!("[store]\nredis = 'x'\n{good}"), &hi, "`store.redis` is of no use: not the URL of a")
+        .await;
+    refused(
+        &format!("[store]\nredis = 'redis://:{KEY}@127.0.0.1:1'\n{good}"),
+        &hi,
+        "`store.redis` has a user or a password in it",
+    )
+    .await;
+    refused(&format!("[store]\nredis_env = 'ASK_MISSING'\n{good}"), &hi, "variable `ASK_MISSING`").await;
+    refused(&format!("[store]\nmemcached = 'h:1'\n{good}"), &hi, "`store.memcached` does nothing without")
+        .await;
     refused(&format!("{good}weight = 1"), &hi, "`candidate[0].weight` does nothing without").await;
     refused("", &hi, "there are no candidates").await;
     refused(&format!("{good}{good}"), &hi, "two candidates are called `openai:well`").await;

@@ -10,6 +10,8 @@ use crate::rotation::Fnv;
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     name: Arc<str>,
+    /// Of a Cluster.
+    pub(super) slot: u16,
     /// The part of the store that it is in.
     pub(super) lane: usize,
 }
@@ -20,8 +22,9 @@ impl Key {
         name.push_str(prefix);
         // Writing into a string does not fail.
         let _ = write!(name, ":{{{:032x}}}", Fnv::of(key.as_bytes()));
-        let lane = if lanes < 2 { 0 } else { lane(&name, lanes) };
-        Self { name: name.into(), lane }
+        // One server has no slots.
+        let slot = if lanes < 2 { 0 } else { slot_of(&name) };
+        Self { name: name.into(), slot, lane: usize::from(slot) * lanes / usize::from(SLOTS) }
     }
 
     pub(super) fn with(&self, suffix: &str) -> String {
@@ -29,21 +32,26 @@ impl Key {
     }
 }
 
-/// A name in this part of the store, for its probes.
-pub(super) fn lane_key(prefix: &str, part: usize, lanes: usize) -> String {
-    let names = (0_u32..).map(|number| format!("{prefix}:{{probe-{number}}}:probe"));
-    let fits = |name: &String| lanes < 2 || lane(name, lanes) == part;
-    // Hashes are spread evenly, so it takes as many tries as there are parts, more or less.
-    names.take(100 * lanes.max(1)).find(fits).unwrap_or_else(|| format!("{prefix}:probe"))
+/// A name that probes write, and its slot.
+pub(super) fn probe(prefix: &str, number: u32) -> (u16, String) {
+    let name = format!("{prefix}:{{probe-{number}}}:probe");
+    (slot_of(&name), name)
 }
 
-/// Neighbouring slots are mostly on one node, so each run of them is a lane.
-fn lane(name: &str, lanes: usize) -> usize {
+/// The slots of a lane. Neighbouring ones are mostly on one node.
+#[cfg(feature = "redis-cluster")]
+pub(super) fn slots_of(lane: usize, lanes: usize) -> std::ops::Range<u16> {
+    let first = |lane: usize| (lane * usize::from(SLOTS)).div_ceil(lanes.max(1)).try_into().unwrap_or(SLOTS);
+    first(lane)..first(lane + 1)
+}
+
+fn slot_of(name: &str) -> u16 {
     let hashed = name.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or(name, |(tag, _)| tag);
-    usize::from(slot(hashed.as_bytes())) * lanes / usize::from(SLOTS)
+    slot(hashed.as_bytes())
 }
 
-const SLOTS: u16 = 16_384;
+/// How many slots a Cluster has.
+pub(super) const SLOTS: u16 = 16_384;
 
 /// The slot of a Cluster: CRC16 (XMODEM), as the Cluster specification has it.
 fn slot(name: &[u8]) -> u16 {
@@ -65,6 +73,23 @@ mod tests {
         assert_eq!(slot(b"123456789"), 0x31c3);
         assert_eq!(slot(b"somekey"), 11_058);
         assert_eq!(slot(b"foo"), 12_182);
+    }
+
+    #[cfg(feature = "redis-cluster")]
+    #[test]
+    fn every_slot_is_in_one_lane() {
+        for lanes in [2, 3, 64] {
+            let mut next = 0;
+            for lane in 0..lanes {
+                let slots = slots_of(lane, lanes);
+                assert_eq!(slots.start, next);
+                next = slots.end;
+                for slot in slots {
+                    assert_eq!(usize::from(slot) * lanes / usize::from(SLOTS), lane, "{slot}");
+                }
+            }
+            assert_eq!(next, SLOTS);
+        }
     }
 
     #[test]

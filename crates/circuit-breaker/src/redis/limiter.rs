@@ -46,7 +46,8 @@ use scripts::{Answer, DEFER, END, LOOK, TAKE, with_limits, written};
 /// from what this worker knows, which is at most the store's [staleness](super::RedisStoreBuilder::staleness) old: only
 /// retry hints could keep it away.
 ///
-/// Amounts are counted up to 2⁵⁰, and what comes back is exact to about a millionth of a unit.
+/// Amounts are counted up to 2⁵⁰ each, and what comes back is exact to a part in 10¹⁵ of all that has gone out since the key
+/// was last idle: a millionth of a unit, after a billion.
 pub struct RedisLimiter {
     core: Arc<Core>,
 }

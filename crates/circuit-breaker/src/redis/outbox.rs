@@ -1,12 +1,13 @@
 //! What is told to the store and not waited for: a bounded queue, sent in order, and again until it has arrived.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::script::Invocation;
@@ -40,9 +41,12 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct State {
+    /// By number.
     waiting: VecDeque<Queued>,
-    /// Those whose part of the store is down.
+    /// Those whose part of the store is watched.
     parked: Vec<Queued>,
+    /// The parts that are down, where somebody waits until they are up. What is told to them queues behind what is parked.
+    watched: BTreeSet<usize>,
     /// The first of those under way.
     sending: Option<u64>,
     draining: bool,
@@ -56,49 +60,68 @@ struct Queued {
     letter: Letter,
 }
 
+impl Queued {
+    const fn lane(&self) -> usize {
+        self.letter.invocation.lane()
+    }
+}
+
 impl State {
     fn oldest(&self) -> Option<u64> {
         let queued = self.parked.iter().chain(self.waiting.front());
         queued.map(|queued| queued.number).chain(self.sending).min()
     }
 
-    /// In front of everything, as they were.
-    fn put_back(&mut self, mut letters: VecDeque<Queued>) {
-        letters.append(&mut self.waiting);
-        self.waiting = letters;
+    /// Back to where they were.
+    fn put_back(&mut self, letters: Vec<Queued>) {
+        if !letters.is_empty() {
+            self.waiting.extend(letters);
+            self.waiting.make_contiguous().sort_by_key(|queued| queued.number);
+        }
+    }
+
+    fn unpark(&mut self, lane: usize) {
+        self.watched.remove(&lane);
+        let (back, parked) =
+            std::mem::take(&mut self.parked).into_iter().partition(|queued| queued.lane() == lane);
+        self.parked = parked;
+        self.put_back(back);
     }
 }
 
 impl Outbox {
     /// Queues it, if there is room. If not, how many were dropped so far.
-    fn push(&self, letter: Letter) -> Result<(), u64> {
+    pub(super) fn push(&self, letter: Letter) -> Result<(), u64> {
         let mut state = self.state.lock();
         if state.waiting.len() + state.parked.len() >= ROOM {
             state.dropped += 1;
             return Err(state.dropped);
         }
-        let number = state.next;
+        let queued = Queued { number: state.next, tries: 0, letter };
         state.next += 1;
-        state.waiting.push_back(Queued { number, tries: 0, letter });
+        if state.watched.contains(&queued.lane()) {
+            state.parked.push(queued);
+        } else {
+            state.waiting.push_back(queued);
+        }
         Ok(())
     }
 
-    /// What goes out next. What does not matter any more is left out.
-    fn take(&self, is_down: impl Fn(usize) -> bool) -> Vec<Queued> {
+    /// What goes out next, and which parts have to be watched from now on, as they are down. What does not matter any more
+    /// is left out.
+    fn take(&self, is_down: impl Fn(usize) -> bool) -> (Vec<Queued>, Vec<usize>) {
         let mut state = self.state.lock();
-        let (parked, back) = std::mem::take(&mut state.parked)
-            .into_iter()
-            .partition(|each| is_down(each.letter.invocation.lane()));
-        state.parked = parked;
-        let back: Vec<Queued> = back;
-        state.put_back(back.into());
-        let mut batch = Vec::new();
+        let (mut batch, mut watch) = (Vec::new(), Vec::new());
         while batch.len() < AT_ONCE {
             let Some(next) = state.waiting.pop_front() else { break };
+            let lane = next.lane();
             if next.letter.invocation.told().elapsed() > next.letter.lasts {
                 continue;
             }
-            if is_down(next.letter.invocation.lane()) {
+            if state.watched.contains(&lane) || is_down(lane) {
+                if state.watched.insert(lane) {
+                    watch.push(lane);
+                }
                 state.parked.push(next);
             } else {
                 batch.push(next);
@@ -109,14 +132,19 @@ impl Outbox {
         if batch.is_empty() {
             self.moved.notify_waiters();
         }
-        batch
+        (batch, watch)
     }
 }
 
 impl Shared {
     /// Queues it. Never waits: where there is no room it is dropped, which is told.
     pub(super) fn tell(self: &Arc<Self>, letter: Letter) {
-        match self.outbox.push(letter) {
+        self.queued(self.outbox.push(letter));
+    }
+
+    /// What has to follow when something was [queued](Outbox::push), outside of every lock.
+    pub(super) fn queued(self: &Arc<Self>, queued: Result<(), u64>) {
+        match queued {
             Ok(()) => self.drain(),
             Err(reports) if reports.is_power_of_two() => {
                 self.store.tell(&StoreEvent::Dropped { store: Arc::clone(self.store.name()), reports });
@@ -125,14 +153,19 @@ impl Shared {
         }
     }
 
-    /// Waits until everything that was told so far has arrived or does not matter any more, or the store is lost.
+    /// Waits until everything that was told so far has arrived or does not matter any more, or the store is lost, or there
+    /// is no runtime to send it.
     pub(super) async fn flush(self: &Arc<Self>) {
         let target = self.outbox.state.lock().next;
         loop {
             let moved = self.outbox.moved.notified();
             self.drain();
-            let done = self.outbox.state.lock().oldest().is_none_or(|oldest| oldest >= target);
-            if done || self.store.is_any_down() {
+            let (done, draining) = {
+                let state = self.outbox.state.lock();
+                (state.oldest().is_none_or(|oldest| oldest >= target), state.draining)
+            };
+            let nobody = !draining && Handle::try_current().is_err();
+            if done || nobody || self.store.is_any_down() {
                 return;
             }
             moved.await;
@@ -143,7 +176,7 @@ impl Shared {
     pub(super) fn drain(self: &Arc<Self>) {
         {
             let mut state = self.outbox.state.lock();
-            if state.draining || state.waiting.is_empty() && state.parked.is_empty() {
+            if state.draining || state.waiting.is_empty() {
                 return;
             }
             state.draining = true;
@@ -154,13 +187,30 @@ impl Shared {
 
     /// When this part of the store is back, what waits for it goes out.
     fn drain_when_up(self: &Arc<Self>, lane: usize) {
-        let (up, shared) = (self.store.up(lane), Arc::downgrade(self));
+        let (up, watch) = (self.store.up(lane), Watch { shared: Arc::downgrade(self), lane });
         self.store.spawn(async move {
             up.await;
-            if let Some(shared) = shared.upgrade() {
+            let shared = watch.shared.upgrade();
+            drop(watch);
+            if let Some(shared) = shared {
                 shared.drain();
             }
         });
+    }
+}
+
+/// Somebody waits until this part is up. Whoever stops, also because the runtime went away, lets go what is parked.
+struct Watch {
+    shared: Weak<Shared>,
+    lane: usize,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.outbox.state.lock().unpark(self.lane);
+            shared.outbox.moved.notify_waiters();
+        }
     }
 }
 
@@ -174,7 +224,10 @@ impl Draining {
     /// Sends what is next. Says whether there may be more.
     async fn go_on(&mut self) -> bool {
         let Some(shared) = self.shared.upgrade() else { return false };
-        let batch = shared.outbox.take(|lane| shared.store.is_down(lane));
+        let (batch, watch) = shared.outbox.take(|lane| shared.store.is_down(lane));
+        for lane in watch {
+            shared.drain_when_up(lane);
+        }
         self.going = !batch.is_empty();
         if self.going {
             Sending { shared: &shared, batch }.send().await;
@@ -202,8 +255,7 @@ impl Sending<'_> {
     async fn send(mut self) {
         let answers =
             join_all(self.batch.iter().map(|queued| self.shared.run(&queued.letter.invocation))).await;
-        let mut again = VecDeque::new();
-        let mut lost = Vec::new();
+        let mut again = Vec::new();
         for (queued, answer) in std::mem::take(&mut self.batch).into_iter().zip(answers) {
             match answer {
                 Ok(answer) => {
@@ -213,18 +265,11 @@ impl Sending<'_> {
                 }
                 Err(Unavailable { refused: true, .. }) if queued.tries + 1 >= TRIES => {}
                 Err(Unavailable { refused, .. }) => {
-                    let lane = queued.letter.invocation.lane();
-                    if !refused && !lost.contains(&lane) {
-                        lost.push(lane);
-                    }
-                    again.push_back(Queued { tries: queued.tries + u8::from(refused), ..queued });
+                    again.push(Queued { tries: queued.tries + u8::from(refused), ..queued });
                 }
             }
         }
         self.shared.outbox.state.lock().put_back(again);
-        for lane in lost {
-            self.shared.drain_when_up(lane);
-        }
     }
 }
 
@@ -232,7 +277,7 @@ impl Drop for Sending<'_> {
     fn drop(&mut self) {
         {
             let mut state = self.shared.outbox.state.lock();
-            state.put_back(std::mem::take(&mut self.batch).into());
+            state.put_back(std::mem::take(&mut self.batch));
             state.sending = None;
         }
         self.shared.outbox.moved.notify_waiters();

@@ -77,10 +77,10 @@ impl Invocation {
         now: Option<u64>,
     ) -> Result<Value, Failure> {
         let by_name = self.command("EVALSHA", self.script.hashed.get_hash(), now);
-        let answer = match connection.send(&by_name).await {
+        let answer = match connection.send(self.key.slot, &by_name).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 let in_full = self.command("EVAL", self.script.text, now);
-                connection.send(&in_full).await
+                connection.send(self.key.slot, &in_full).await
             }
             answer => answer,
         };

@@ -53,6 +53,8 @@ impl Shared {
 
     /// Runs a script, and waits for its answer no longer than the store's timeout.
     pub(super) async fn run(self: &Arc<Self>, invocation: &Invocation) -> Result<Value, Unavailable> {
+        // What a runtime left behind that has ended goes out in this one.
+        self.drain();
         let now = self.clock.as_ref().map(|clock| clock());
         self.store.call(invocation.lane(), |connection| invocation.run(connection, now)).await
     }

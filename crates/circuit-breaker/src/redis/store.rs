@@ -23,7 +23,20 @@ use crate::store::{Listener, Store, StoreEvent, StoreUnavailable};
 /// in time the store counts as lost: those who wait for it are answered at once as their backend's
 /// [`OnOutage`](crate::OnOutage) says, those who come later do not ask it at all, and their answers are marked as degraded.
 /// It is probed in the background, with a new connection each time, and used again as soon as it takes what is written.
-/// What is reported meanwhile waits in a bounded queue. In a Cluster each part of the slots is watched apart.
+/// What is reported meanwhile waits in a bounded queue.
+///
+/// A failover behind one address, as a proxy in front of Sentinel or a managed Redis makes it, is an outage that ends by
+/// itself.
+///
+/// # In a Cluster
+///
+/// All that belongs to a key is in one slot. Each of 64 parts of the slots is watched apart, and each node has its
+/// connection, so that a node that is gone or stands still takes along what it serves and nothing else, until its replica
+/// has taken over or it is back. (Unless the Cluster is told to stop altogether then, which is Redis's own default for a
+/// master without a replica: `cluster-require-full-coverage`.)
+///
+/// While a slot moves to another node, Redis may refuse scripts on keys of that slot. Their calls are then answered as
+/// without the store, the others are not concerned.
 ///
 /// # Runtimes
 ///
@@ -157,7 +170,7 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Trusts these certificates, in PEM, and not those of the operating system.
+    /// Trusts these certificates, in PEM, and not those of the operating system. They need `rediss://`.
     #[cfg(feature = "redis-tls")]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots = Some(pem.into());
@@ -172,6 +185,9 @@ impl RedisStoreBuilder {
     }
 
     /// The store. It is not connected to yet.
+    ///
+    /// With TLS, a process in which no provider of cryptography for `rustls` is installed gets one, `aws-lc`. Who wants
+    /// another one installs it before.
     ///
     /// # Errors
     ///
@@ -193,47 +209,27 @@ impl RedisStoreBuilder {
     }
 
     fn target(self, nodes: Vec<ConnectionInfo>) -> Result<Target, StoreConfigError> {
+        #[cfg(feature = "redis-tls")]
+        let nodes = match self.roots {
+            Some(roots) => {
+                super::tls::trusting(&roots, nodes).ok_or(StoreConfigError::InvalidCertificates)?
+            }
+            None => nodes,
+        };
+        #[cfg(feature = "redis-tls")]
+        if nodes.iter().any(super::tls::is_wanted) {
+            super::tls::provide();
+        }
         #[cfg(feature = "redis-cluster")]
         if self.cluster {
-            return self.cluster_of(nodes).map(|client| Target::Cluster(Box::new(client)));
+            let cluster = super::cluster::Cluster::new(nodes).ok_or(StoreConfigError::InvalidCluster)?;
+            return Ok(Target::Cluster(Arc::new(cluster)));
         }
         let Some(node) = nodes.into_iter().next().filter(|_| !self.cluster) else {
             return Err(StoreConfigError::InvalidCluster);
         };
-        #[cfg(feature = "redis-tls")]
-        if let Some(root_cert) = self.roots {
-            let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
-            let client = Client::build_with_tls(node, certificates);
-            return client
-                .map(|client| Target::Server(Box::new(client)))
-                .map_err(|_| StoreConfigError::InvalidCertificates);
-        }
-        Client::open(node)
-            .map(|client| Target::Server(Box::new(client)))
-            .map_err(|_| StoreConfigError::InvalidUrl)
-    }
-
-    #[cfg(feature = "redis-cluster")]
-    fn cluster_of(
-        self,
-        nodes: Vec<ConnectionInfo>,
-    ) -> Result<redis::cluster::ClusterClient, StoreConfigError> {
-        let builder = redis::cluster::ClusterClientBuilder::new(nodes)
-            .tcp_settings(tcp())
-            // Whoever asks does not wait for so long, but what was sent may still find its way.
-            .response_timeout(self.timeout.saturating_mul(2))
-            .connection_timeout(Duration::from_secs(1))
-            .retries(3)
-            .min_retry_wait(10)
-            .max_retry_wait(100);
-        #[cfg(feature = "redis-tls")]
-        let builder = match self.roots {
-            Some(root_cert) => {
-                builder.certs(redis::TlsCertificates { client_tls: None, root_cert: Some(root_cert) })
-            }
-            None => builder,
-        };
-        builder.build().map_err(|_| StoreConfigError::InvalidCluster)
+        let client = Client::open(node).map_err(|_| StoreConfigError::InvalidUrl)?;
+        Ok(Target::Server(Box::new(client)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Telling a listener that a store went away, or came back.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -72,5 +73,27 @@ impl Listener {
         let Some(listener) = &self.0 else { return };
         // The panic was reported by the panic hook already, and is not this call's.
         let _ = catch_unwind(AssertUnwindSafe(|| listener(event)));
+    }
+}
+
+/// Losses and recoveries that nobody was told of yet, in the order in which they took place.
+///
+/// Whoever finds something out puts it here, in the same moment, and tells what is here, unless somebody does so already:
+/// a listener that takes its time does not hear of a recovery before the loss.
+#[derive(Default)]
+pub(super) struct Untold {
+    pub(super) events: VecDeque<StoreEvent>,
+    telling: bool,
+}
+
+impl Untold {
+    /// What to tell next; nothing where another tells. `goes_on` says who asks: the one who was given the one before.
+    pub(super) fn next(&mut self, goes_on: bool) -> Option<StoreEvent> {
+        if self.telling && !goes_on {
+            return None;
+        }
+        let event = self.events.pop_front();
+        self.telling = event.is_some();
+        event
     }
 }

@@ -1,8 +1,11 @@
 //! A part of a store that fails and recovers as one, and what is known of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How a part of a store is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +24,21 @@ pub(super) struct Lane {
     phase: watch::Sender<Phase>,
     recoveries: AtomicU64,
     probed: AtomicBool,
+    last: Mutex<Recovery>,
+    born: Instant,
+    /// When it served a call last, in milliseconds of its life.
+    served: AtomicU64,
 }
+
+#[derive(Default)]
+struct Recovery {
+    at: Option<Instant>,
+    /// How often in a row it did not last.
+    relapses: u32,
+}
+
+/// A recovery that lasts for less was none.
+const MOMENT: Duration = Duration::from_secs(1);
 
 impl Lane {
     pub(super) fn new() -> Self {
@@ -29,6 +46,9 @@ impl Lane {
             phase: watch::Sender::new(Phase::Unknown),
             recoveries: AtomicU64::new(0),
             probed: AtomicBool::new(false),
+            last: Mutex::default(),
+            born: Instant::now(),
+            served: AtomicU64::new(0),
         }
     }
 
@@ -55,15 +75,40 @@ impl Lane {
         })
     }
 
+    /// It has served a call.
+    pub(super) fn serves(&self) {
+        self.served.store(self.age(), Ordering::Relaxed);
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// For so long it has served nobody.
+    pub(super) fn idle(&self) -> Duration {
+        Duration::from_millis(self.age().saturating_sub(self.served.load(Ordering::Relaxed)))
+    }
+
     /// Closes. Says whether it was open.
     pub(super) fn recover(&self) -> bool {
         let mut was_down = false;
+        self.last.lock().at = Some(Instant::now());
+        self.serves();
         self.phase.send_if_modified(|phase| {
             was_down = *phase == Phase::Down;
             self.recoveries.fetch_add(1, Ordering::AcqRel);
             std::mem::replace(phase, Phase::Up) != Phase::Up
         });
         was_down
+    }
+
+    /// How often in a row it was lost again as soon as it had recovered: where what is asked of it fails and its probes do
+    /// not, they would follow on each other without a pause. Whoever begins to probe asks this, once.
+    pub(super) fn relapses(&self) -> u32 {
+        let mut last = self.last.lock();
+        let at_once = last.at.is_some_and(|at| at.elapsed() < MOMENT);
+        last.relapses = if at_once { last.relapses.saturating_add(1) } else { 0 };
+        last.relapses
     }
 
     /// Whether the caller is the one who has to probe it, until the guard is dropped.

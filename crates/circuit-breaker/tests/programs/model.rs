@@ -20,6 +20,7 @@ enum Fact {
         surely: bool,
     },
     Result {
+        by: usize,
         failed: bool,
         slow: bool,
     },
@@ -62,13 +63,15 @@ pub(crate) struct Key {
     pub(crate) calls: Vec<Call>,
     /// Handles that hold on to it.
     pub(crate) held_on_to: usize,
+    /// Who asks, tells and reads now. Of several workers, each counts failures in a row of its own.
+    pub(crate) worker: usize,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Key {
     pub(crate) fn new(rules: &Settings) -> Self {
-        Self { rules: rules.clone(), record: Vec::new(), calls: Vec::new(), held_on_to: 0 }
+        Self { rules: rules.clone(), record: Vec::new(), calls: Vec::new(), held_on_to: 0, worker: 0 }
     }
 
     fn note(&mut self, now: Duration, fact: Fact) {
@@ -141,13 +144,16 @@ impl Key {
     /// Results of the current state that count now.
     pub(crate) fn counts(&self, now: Duration) -> Counts {
         let results = self.current().iter().filter_map(|Entry(at, fact)| match fact {
-            Fact::Result { failed, slow } => Some((*at, *failed, *slow)),
+            Fact::Result { by, failed, slow } => Some((*at, *by, *failed, *slow)),
             _ => None,
         });
         let results: Vec<_> = results.collect();
         let counted: Vec<_> = match self.rules.trip {
             _ if self.state() == State::HalfOpen => results,
-            Trip::Consecutive(_) => results.into_iter().rev().take_while(|(_, failed, _)| *failed).collect(),
+            Trip::Consecutive(_) => {
+                let own = results.into_iter().rev().filter(|(_, by, ..)| *by == self.worker);
+                own.take_while(|(.., failed, _)| *failed).collect()
+            }
             Trip::Rates(rates) => match rates.window {
                 Window::Calls(size) => results.into_iter().rev().take(size.get() as usize).collect(),
                 // Steps of a tenth: this one and the nine before it.
@@ -161,7 +167,7 @@ impl Key {
         };
         let mut counts = Counts::default();
         counts.calls = counted.len() as u64;
-        counts.failures = counted.iter().filter(|(_, failed, _)| *failed).count() as u64;
+        counts.failures = counted.iter().filter(|(.., failed, _)| *failed).count() as u64;
         counts.slow = counted.iter().filter(|(.., slow)| *slow).count() as u64;
         counts
     }
@@ -323,7 +329,8 @@ impl Key {
         };
         let latency = told.latency.unwrap_or(now - self.calls[call].admitted);
         let before = self.failures(now);
-        self.note(now, Fact::Result { failed, slow: slow.is_some_and(|slow| latency >= slow.from) });
+        let slow = slow.is_some_and(|slow| latency >= slow.from);
+        self.note(now, Fact::Result { by: self.worker, failed, slow });
         let counts = self.counts(now);
         if self.state() != State::HalfOpen {
             let opens = self.mode() == Mode::Automatic
@@ -364,9 +371,10 @@ impl Key {
     }
 
     pub(crate) fn set_mode(&mut self, mode: Mode, now: Duration) -> Vec<Move> {
-        if mode == self.mode() {
-            return Vec::new();
-        }
+        if mode == self.mode() { Vec::new() } else { self.start_anew(mode, now) }
+    }
+
+    pub(crate) fn start_anew(&mut self, mode: Mode, now: Duration) -> Vec<Move> {
         let to = if mode == Mode::ForcedOpen { State::Open } else { State::Closed };
         vec![self.go(to, mode, 0, now)]
     }

@@ -67,7 +67,7 @@ pub(crate) struct Program {
 const HALF: u64 = 500;
 
 /// Half seconds, so that times meet often.
-fn time(halves: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
+pub(crate) fn time(halves: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     halves.prop_map(|halves| Duration::from_millis(halves * HALF))
 }
 
@@ -92,7 +92,7 @@ fn rates() -> impl Strategy<Value = Rates> {
     .prop_flat_map(|rates| count(1..8).prop_map(move |calls| rates.minimum_calls(calls)))
 }
 
-fn settings() -> impl Strategy<Value = Settings> {
+pub(crate) fn settings() -> impl Strategy<Value = Settings> {
     let trip = prop_oneof![
         2 => count(1..4).prop_map(Trip::Consecutive),
         3 => rates().prop_map(Trip::Rates),
@@ -114,7 +114,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     )
 }
 
-fn told() -> impl Strategy<Value = Settlement> {
+pub(crate) fn told() -> impl Strategy<Value = Settlement> {
     let verdict =
         prop_oneof![4 => Just(Verdict::Failure), 3 => Just(Verdict::Success), 1 => Just(Verdict::Neutral)];
     (verdict, option::weighted(0.3, time(0..8))).prop_map(|(verdict, latency)| {

@@ -7,4 +7,19 @@
     reason = "helpers of tests count as production code for these"
 )]
 
+mod cancel;
 mod contract;
+mod cut;
+mod cut_proxy;
+mod faults;
+mod faults_bench;
+mod faults_flapping;
+mod limiter_programs;
+mod numbers;
+mod outage;
+mod outbox;
+mod programs;
+mod programs_bench;
+mod rolling;
+#[cfg(feature = "redis-tls")]
+mod tls;

@@ -22,7 +22,8 @@ impl Config {
             not_zero(|| format!("timeouts.{name}"), limit)?;
         }
         self.failover.check(&self.candidates)?;
-        self.fan_out.check()
+        self.fan_out.check()?;
+        self.store.check(self.failover.order)
     }
 
     /// What depends on who there is to ask, once these are all.

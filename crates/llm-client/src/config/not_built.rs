@@ -5,12 +5,11 @@ use toml::{Table, Value};
 
 use super::shown::quoted;
 
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 4] = [
     "candidate.access_key_id_env",
     "candidate.region",
     "candidate.secret_access_key_env",
     "candidate.session_token_env",
-    "store",
 ];
 
 /// The first of them in this table, by its full path.

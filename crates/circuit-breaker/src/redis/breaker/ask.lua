@@ -2,7 +2,10 @@
 local lease, hold = ARGV[ARGS + 1], tonumber(ARGV[ARGS + 2])
 
 if mode == 'o' then return answer(3) end
-if state == 'h' and mode == 'a' and rules.half_open > 0 and now >= entered + rules.half_open then open() end
+if state == 'h' and mode == 'a' and rules.half_open > 0 and now >= entered + rules.half_open then
+  open()
+  return answer(3)
+end
 if state == 'c' then return answer(1) end
 if state == 'o' then
   if now < open_until then return answer(3) end

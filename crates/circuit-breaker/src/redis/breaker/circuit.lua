@@ -39,7 +39,12 @@ local entered = tonumber(fields[4]) or now
 local failures = tonumber(fields[5]) or 0
 local openings = tonumber(fields[6]) or 0
 local mode = fields[7] or 'a'
-local results = { calls = tonumber(fields[8]) or 0, failures = tonumber(fields[9]) or 0, slow = tonumber(fields[10]) or 0 }
+local function sums(first)
+  return { calls = tonumber(fields[first]) or 0, failures = tonumber(fields[first + 1]) or 0,
+    slow = tonumber(fields[first + 2]) or 0 }
+end
+-- Of the probes, and of the window of calls.
+local results, last_sums = sums(8), sums(11)
 
 local function whole(number)
   return string.format('%.0f', number)
@@ -53,17 +58,17 @@ local function keep(key, span)
   end
 end
 
-local MINUTE, MONTH = 60000000, 30 * 86400 * 1000000
+local MINUTE, DAY, MONTH = 60000000, 86400 * 1000000, 30 * 86400 * 1000000
 
 local function remember(extra)
   local span = math.max(rules.cooldown, rules.longest) + rules.hold + math.max(open_until - now, 0) + (extra or 0) + MINUTE
-  keep(circuit, mode == 'a' and span or math.max(span, MONTH))
+  keep(circuit, mode == 'a' and span or math.max(span, MONTH + DAY))
 end
 
 -- Results from before the transition do not count any more.
 local function enter(new_state)
   state, entered, epoch = new_state, now, math.max(now, epoch + 1)
-  results = { calls = 0, failures = 0, slow = 0 }
+  results, last_sums = { calls = 0, failures = 0, slow = 0 }, { calls = 0, failures = 0, slow = 0 }
   if new_state ~= 'o' then open_until = 0 end
   redis.call('HSET', circuit, 'v', 1, 's', state, 'e', whole(epoch), 'u', whole(open_until), 't', whole(entered),
     'f', whole(failures), 'n', whole(openings), 'm', mode, 'rc', 0, 'rf', 0, 'rs', 0, 'wc', 0, 'wf', 0, 'ws', 0)
@@ -95,30 +100,45 @@ local function opens(counts, least)
       or share_is_reached(rules.slow, counts.slow, counts.calls))
 end
 
--- A window of time moves on in steps of a tenth of it.
-local function step()
-  return math.floor(now / math.max(rules.size / 10, 1))
+local function add(counts, call, by)
+  counts.calls = counts.calls + by
+  if call % 2 == 1 then counts.failures = counts.failures + by end
+  if call >= 2 then counts.slow = counts.slow + by end
+end
+
+-- A window of time moves on in steps of a tenth of it. Its parts go by when they began, so that they mean the same to one
+-- whose window has another length.
+local function part(time, steps_before)
+  local width = math.max(rules.size / 10, 1)
+  return whole((math.floor(time / width) - steps_before) * width)
 end
 
 local NAMES = { c = 'calls', f = 'failures', s = 'slow' }
 
--- The calls that are in the window now.
+-- The calls that are in the window now, and the fields of those that have left a window of time.
 local function counted()
-  local counts = { calls = 0, failures = 0, slow = 0 }
-  if state ~= 'c' then return counts end
+  local counts, old = { calls = 0, failures = 0, slow = 0 }, {}
+  if state ~= 'c' then return counts, old end
   if rules.trip == 'calls' then
-    return { calls = tonumber(fields[11]) or 0, failures = tonumber(fields[12]) or 0, slow = tonumber(fields[13]) or 0 }
+    -- The calls and their sums may be forgotten one without the other.
+    if redis.call('LLEN', last_calls) ~= last_sums.calls then
+      for _, call in ipairs(redis.call('LRANGE', last_calls, 0, -1)) do add(counts, tonumber(call), 1) end
+      last_sums = counts
+    end
+    return last_sums, old
   end
   if rules.trip == 'time' then
-    local oldest, all = step() - 9, redis.call('HGETALL', buckets)
+    local oldest, all = tonumber(part(now, 9)), redis.call('HGETALL', buckets)
     for i = 1, #all, 2 do
-      local index, name = string.match(all[i], '^(%d+)(%a)$')
-      if tonumber(index) >= oldest then
+      local began, name = string.match(all[i], '^(%d+)([cfs])$')
+      if began and tonumber(began) >= oldest then
         counts[NAMES[name]] = counts[NAMES[name]] + tonumber(all[i + 1])
+      elseif began then
+        old[#old + 1] = all[i]
       end
     end
   end
-  return counts
+  return counts, old
 end
 
 local function held(lease)
@@ -127,6 +147,9 @@ local function held(lease)
 end
 
 local STATES, MODES = { c = 0, o = 1, h = 2 }, { a = 0, o = 1, c = 2, d = 3 }
+
+-- What a person decided holds on for as long as somebody asks, and then for a month.
+if mode ~= 'a' and redis.call('PTTL', circuit) * 1000 < MONTH then keep(circuit, MONTH + DAY) end
 
 -- What is known of the circuit now, and what the one who asks is told: 0 nothing, 1 go, 2 go as a probe, 3 no.
 local function answer(said)

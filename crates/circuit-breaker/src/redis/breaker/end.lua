@@ -5,8 +5,8 @@ local slow, lost_for = ARGV[ARGS + 4] == '1', tonumber(ARGV[ARGS + 5])
 
 local had = held(lease)
 redis.call('ZREM', probes, lease)
--- Where it is closed there is nothing to be granted.
-if lost_for > 0 and state ~= 'c' then
+-- Also where it is closed: it may be half-open when what was on its way arrives.
+if lost_for > 0 then
   redis.call('ZREMRANGEBYSCORE', gone, '-inf', whole(now))
   redis.call('ZADD', gone, whole(now + lost_for), lease)
   keep(gone, lost_for + MINUTE)

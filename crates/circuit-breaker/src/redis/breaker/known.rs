@@ -1,5 +1,6 @@
 //! What a worker knows of one circuit between its looks at the store.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,6 +11,10 @@ use crate::refusal::{RejectReason, Rejection};
 use crate::settings::{Settings, Trip};
 use crate::status::{Mode, State};
 use crate::transition::Transition;
+
+/// For so long it is remembered that a circuit was opened, or taken over by a person, and nothing was heard since: it
+/// matters when the store is lost.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// One circuit, as this worker knows it.
 #[derive(Debug)]
@@ -64,7 +69,7 @@ impl Known {
     /// Takes over what the store said. Returns what a listener has not been told.
     pub(super) fn learn(&mut self, key: &str, seen: View) -> Option<Transition> {
         self.looking = false;
-        if self.view.is_some_and(|view| seen.asked < view.asked) {
+        if self.view.is_some_and(|view| !seen.follows(&view)) {
             return None;
         }
         if self.view.is_some_and(|view| seen.epoch > view.epoch) {
@@ -87,7 +92,7 @@ impl Known {
     /// to open, if it has to.
     pub(super) fn count(&mut self, failed: bool, epoch: u64, settings: &Settings) -> Option<u32> {
         let Trip::Consecutive(threshold) = settings.trip else { return None };
-        if self.view.is_some_and(|view| epoch < view.epoch) {
+        if self.view.is_some_and(|view| epoch < view.epoch || view.mode == Mode::Disabled) {
             return None;
         }
         self.row = if failed { self.row.saturating_add(1) } else { 0 };
@@ -105,6 +110,7 @@ impl Known {
             failures: self.row,
             until: told + cooldown.min(Duration::from_secs(1 << 31)),
             asked: told,
+            heard: told,
         });
     }
 
@@ -114,7 +120,7 @@ impl Known {
             || !self.unsent.ended.is_empty()
             || self.view.is_some_and(|view| {
                 now.saturating_duration_since(view.asked) < staleness
-                    || view.state() != State::Closed && now < view.until + Duration::from_secs(3600)
+                    || (view.mode != Mode::Automatic || view.epoch > 0) && now < view.until + HOUR
             })
     }
 }
@@ -124,6 +130,16 @@ impl View {
         match self.mode {
             Mode::ForcedOpen => State::Open,
             _ => self.state,
+        }
+    }
+
+    /// Whether it tells of a later state than `earlier` does. Answers may come in another order than the store gave them.
+    /// An epoch that is smaller tells of one where the store has lost its memory, and of an earlier one otherwise.
+    fn follows(&self, earlier: &Self) -> bool {
+        match self.epoch.cmp(&earlier.epoch) {
+            Ordering::Greater => true,
+            Ordering::Equal => self.asked >= earlier.asked,
+            Ordering::Less => self.asked >= earlier.heard,
         }
     }
 

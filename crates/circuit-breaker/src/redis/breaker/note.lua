@@ -7,37 +7,27 @@ local latest = tonumber(redis.call('ZSCORE', reporters, who))
 if latest and tonumber(number) <= latest then return answer(0) end
 redis.call('ZADD', reporters, number, who)
 -- Numbers begin with the time. Who has not told anything for a day has gone.
-redis.call('ZREMRANGEBYSCORE', reporters, '-inf', whole(tonumber(number) - 86400 * 1000000))
-keep(reporters, 86400 * 1000000)
+redis.call('ZREMRANGEBYSCORE', reporters, '-inf', whole(tonumber(number) - DAY))
+keep(reporters, DAY)
 
 if state ~= 'c' or admitted < epoch or mode == 'd' or rules.trip == 'row' then return answer(0) end
+-- What is told so late has left the window already.
+local began = part(math.max(now - age, 0), 0)
+if rules.trip == 'time' and tonumber(began) < tonumber(part(now, 9)) then return answer(0) end
 
-local counts = counted()
-local function count(call, by)
-  counts.calls = counts.calls + by
-  if call % 2 == 1 then counts.failures = counts.failures + by end
-  if call >= 2 then counts.slow = counts.slow + by end
-end
-
+local counts, old = counted()
+local told = { calls = 0, failures = 0, slow = 0 }
 local least = rules.least
 if rules.trip == 'calls' then least = math.min(least, rules.size) end
-local length = rules.trip == 'calls' and redis.call('LLEN', last_calls) or 0
-local bucket = whole(step())
 for i = 1, #ended do
   local call = tonumber(string.sub(ended, i, i))
   if rules.trip == 'calls' then
     redis.call('RPUSH', last_calls, call)
-    length = length + 1
-    if length > rules.size then
-      count(tonumber(redis.call('LPOP', last_calls)), -1)
-      length = length - 1
-    end
-  else
-    redis.call('HINCRBY', buckets, bucket .. 'c', 1)
-    if call % 2 == 1 then redis.call('HINCRBY', buckets, bucket .. 'f', 1) end
-    if call >= 2 then redis.call('HINCRBY', buckets, bucket .. 's', 1) end
+    -- More than one has to go where another's window was larger.
+    for _ = rules.size, counts.calls do add(counts, tonumber(redis.call('LPOP', last_calls)), -1) end
   end
-  count(call, 1)
+  add(counts, call, 1)
+  add(told, call, 1)
   if mode == 'a' and opens(counts, least) then
     failures = counts.failures
     open()
@@ -46,14 +36,14 @@ for i = 1, #ended do
 end
 
 if rules.trip == 'calls' then
-  redis.call('HSET', circuit, 'wc', counts.calls, 'wf', counts.failures, 'ws', counts.slow)
-  fields[11], fields[12], fields[13] = counts.calls, counts.failures, counts.slow
-  keep(last_calls, 86400 * 1000000)
-  keep(circuit, 86400 * 1000000)
+  redis.call('HSET', circuit, 'v', 1, 'wc', counts.calls, 'wf', counts.failures, 'ws', counts.slow)
+  keep(last_calls, DAY)
+  keep(circuit, DAY)
 else
-  for _, name in ipairs(redis.call('HKEYS', buckets)) do
-    if tonumber(string.match(name, '^%d+')) < step() - 9 then redis.call('HDEL', buckets, name) end
+  for letter, name in pairs(NAMES) do
+    if told[name] > 0 then redis.call('HINCRBY', buckets, began .. letter, told[name]) end
   end
+  if #old > 0 then redis.call('HDEL', buckets, unpack(old)) end
   keep(buckets, rules.size + MINUTE)
 end
 return answer(0)

@@ -62,7 +62,9 @@ impl Core {
             Mode::ForcedOpen => return Some(degraded(Err(Rejection::new(RejectReason::ForcedOpen)))),
             Mode::ForcedClosed | Mode::Disabled => return Some(Ok(Admission::closed(0).with_degraded(true))),
         }
-        if known.stood_in.replace(outage) != Some(outage) {
+        // Where nothing is known, what the one who stands in has seen itself is better: this may have been forgotten only.
+        let anything = view.is_some() || known.row > 0;
+        if known.stood_in.replace(outage) != Some(outage) && anything {
             let rest = view.filter(|view| view.state != State::Closed).map(|view| rest(&view));
             let failures = if rest.is_some() { view.map_or(0, |view| view.failures) } else { known.row };
             self.local.take_over(key, rest, failures);
@@ -108,7 +110,7 @@ impl Core {
     fn publish(self: &Arc<Self>, key: &str, opened: Option<u32>) {
         let Some(failures) = opened else { return };
         let epoch = self.known.lock(key).get().and_then(|known| known.view).map_or(0, |view| view.epoch);
-        self.post(key, self.trip(key, failures, epoch), self.local.settings().cooldown);
+        self.post_trip(key, self.trip(key, failures, epoch));
     }
 
     pub(super) async fn status_alone(&self, key: &str) -> Status {

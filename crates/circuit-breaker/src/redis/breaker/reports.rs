@@ -17,6 +17,8 @@ use crate::settings::Trip;
 
 /// Successes wait so long for others to go with.
 const GATHERED: Duration = Duration::from_millis(100);
+/// Any report may take so long to arrive, however short the times are that the circuit is set to.
+const DELAY: Duration = Duration::from_secs(1);
 /// As many results go in one report.
 const IN_ONE: usize = 64;
 
@@ -107,11 +109,16 @@ impl Core {
         let trip = self.trip(key, row, epoch);
         known.expect_open(self.local.settings().cooldown, trip.told());
         drop(place);
-        self.post(key, trip, self.local.settings().cooldown);
+        self.post_trip(key, trip);
     }
 
     pub(super) fn trip(&self, key: &str, row: u32, epoch: u64) -> Invocation {
         self.invocation(&TRIP, key, [Arg::Number(row.into()), Arg::Number(epoch)])
+    }
+
+    /// Reports an opening, which is of no use when its time has passed.
+    pub(super) fn post_trip(self: &Arc<Self>, key: &str, trip: Invocation) {
+        self.post(key, trip, self.local.settings().cooldown.max(DELAY));
     }
 
     /// Gathers results of a window. Failures take along what has gathered.
@@ -131,10 +138,12 @@ impl Core {
         let now = if at_once { known.unsent.take() } else { None };
         let waits = now.is_none() && !std::mem::replace(&mut known.unsent.due, true);
         // Under the lock, so that reports are numbered in the order in which their calls ended.
-        for (ended, epoch) in earlier.into_iter().chain(now) {
-            self.note(key, ended, epoch);
-        }
+        let notes = earlier.into_iter().chain(now).map(|(ended, epoch)| self.note(key, ended, epoch));
+        let queued: Vec<_> = notes.collect();
         drop(place);
+        for queued in queued {
+            self.shared.queued(queued);
+        }
         if waits {
             let (core, key) = (Arc::downgrade(self), Box::<str>::from(key));
             self.shared.store.spawn(async move {
@@ -150,8 +159,10 @@ impl Core {
         let mut place = self.known.lock(key);
         let Some(known) = place.get() else { return };
         known.unsent.due = false;
-        if let Some((ended, epoch)) = known.unsent.take() {
-            self.note(key, ended, epoch);
+        let queued = known.unsent.take().map(|(ended, epoch)| self.note(key, ended, epoch));
+        drop(place);
+        if let Some(queued) = queued {
+            self.shared.queued(queued);
         }
     }
 
@@ -165,11 +176,13 @@ impl Core {
         keys.into_iter().flatten().for_each(|key| self.send_gathered(&key));
     }
 
-    fn note(self: &Arc<Self>, key: &str, ended: Vec<u8>, epoch: u64) {
+    /// Only queues it, as it may be called under a lock.
+    fn note(self: &Arc<Self>, key: &str, ended: Vec<u8>, epoch: u64) -> Result<(), u64> {
         let ended = String::from_utf8(ended).unwrap_or_default();
         let number = Arg::Number(self.next_report());
         let args = [Arg::Text(self.reporter.clone()), number, Arg::Number(epoch), Arg::Text(ended.into())];
-        self.post(key, self.invocation(&NOTE, key, args), self.local.settings().max_hold);
+        let lasts = self.local.settings().max_hold.max(DELAY);
+        self.shared.outbox.push(self.letter(key, self.invocation(&NOTE, key, args), lasts))
     }
 
     /// Larger than all before, also where the clock is put back. It begins with the time, so that the store can tell who
@@ -184,12 +197,16 @@ impl Core {
 
     /// Queues it, and remembers what the store says to it.
     pub(super) fn post(self: &Arc<Self>, key: &str, invocation: Invocation, lasts: Duration) {
+        self.shared.tell(self.letter(key, invocation, lasts));
+    }
+
+    fn letter(self: &Arc<Self>, key: &str, invocation: Invocation, lasts: Duration) -> Letter {
         let (core, named, told) = (Arc::downgrade(self), Box::<str>::from(key), invocation.told());
         let answered = move |answer| {
             if let Some(core) = core.upgrade() {
                 core.learn(&named, answer, told);
             }
         };
-        self.shared.tell(Letter { invocation, lasts, answered: Some(Box::new(answered)) });
+        Letter { invocation, lasts, answered: Some(Box::new(answered)) }
     }
 }

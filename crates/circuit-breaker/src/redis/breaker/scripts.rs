@@ -82,6 +82,8 @@ pub(super) struct View {
     pub(super) until: Instant,
     /// When it was asked for. What is known cannot be older than that.
     pub(super) asked: Instant,
+    /// When the answer came.
+    pub(super) heard: Instant,
 }
 
 impl Answer {
@@ -93,6 +95,7 @@ impl Answer {
         else {
             return None;
         };
+        let heard = Instant::now();
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         Some(Self {
             said: match said {
@@ -116,8 +119,9 @@ impl Answer {
                 epoch,
                 failures: small(failures),
                 // It was so when the store answered, which is later than it was asked: the cooldown is never cut short.
-                until: Instant::now() + Duration::from_micros(rest),
+                until: heard + Duration::from_micros(rest),
                 asked,
+                heard,
             },
             probes: small(probes),
             counts: Counts { calls, failures: failed, slow },

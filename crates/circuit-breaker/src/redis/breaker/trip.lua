@@ -4,7 +4,7 @@ local row, admitted = tonumber(ARGV[ARGS + 1]), tonumber(ARGV[ARGS + 2])
 if state == 'c' and mode == 'a' and admitted >= epoch then
   failures = row
   local first = math.ceil(rules.cooldown * (1 - rules.jitter))
-  -- What is told so late that its time has passed does not matter any more.
-  if age < first then open(age) end
+  -- What is told so late that its time has passed does not matter any more; but a second it may always take.
+  if age < math.max(first, 1000000) then open(age) end
 end
 return answer(0)

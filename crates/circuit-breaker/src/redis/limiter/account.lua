@@ -14,10 +14,9 @@ if not now then
 end
 local age = tonumber(ARGV[2])
 
-local fields = redis.call('HMGET', account, 'at', 'd', 'h1', 't1', 'h2', 't2', 'h3', 't3')
+local fields = redis.call('HMGET', account, 'at', 'd', 'h1', 't1', 'a1', 'h2', 't2', 'a2', 'h3', 't3', 'a3')
 -- Time does not go back, also where the server's clock does.
 now = math.max(now, tonumber(fields[1]) or 0)
-local since = now - (tonumber(fields[1]) or now)
 local deferred_until = tonumber(fields[2]) or 0
 
 -- Requests, input, output. A burst of 0 says that there is no such rate.
@@ -27,9 +26,11 @@ for i = 1, 3 do
     burst = tonumber(ARGV[3 * i]),
     pace = tonumber(ARGV[3 * i + 1]),      -- units that come back in a microsecond; negative where all do at once
     most = tonumber(ARGV[3 * i + 2]),      -- what one report may claim
-    head = tonumber(fields[2 * i + 1]) or 0,
-    tail = tonumber(fields[2 * i + 2]) or 0,
+    head = tonumber(fields[3 * i]) or 0,
+    tail = tonumber(fields[3 * i + 1]) or 0,
   }
+  -- Each has a time of its own, as others may have limits without this rate, and cannot say how much of it came back.
+  local since = math.max(now - (tonumber(fields[3 * i + 2]) or now), 0)
   if rate.pace < 0 then rate.head = rate.tail else rate.head = math.min(rate.tail, rate.head + since * rate.pace) end
   rates[i] = rate
 end
@@ -70,19 +71,24 @@ local function save()
       values[#values + 1] = exact(rate.head)
       values[#values + 1] = 't' .. i
       values[#values + 1] = exact(rate.tail)
+      values[#values + 1] = 'a' .. i
+      values[#values + 1] = whole(now)
     end
   end
   redis.call('HSET', account, unpack(values))
   keep(account, span + MINUTE)
 end
 
+local function unpacked(packed)
+  local a, b, c, d, e, f = struct.unpack('>dddddd', packed)
+  return { reserved = { a, b, c }, marks = { d, e, f } }
+end
+
 local function holding(lease)
   local expires = redis.call('ZSCORE', leases, lease)
   if not expires or tonumber(expires) <= now then return nil end
   local packed = redis.call('HGET', holdings, lease)
-  if not packed then return nil end
-  local a, b, c, d, e, f = struct.unpack('>dddddd', packed)
-  return { reserved = { a, b, c }, marks = { d, e, f } }
+  return packed and unpacked(packed) or nil
 end
 
 local function hold(lease, held)

@@ -34,17 +34,14 @@ save()
 if next(given_back) then
   local all = redis.call('HGETALL', holdings)
   for n = 1, #all, 2 do
-    local other = holding(all[n])
-    if other then
-      local moved = false
-      for i, back in pairs(given_back) do
-        if other.marks[i] > held.marks[i] then
-          other.marks[i] = other.marks[i] - back
-          moved = true
-        end
+    local other, moved = unpacked(all[n + 1]), false
+    for i, back in pairs(given_back) do
+      if other.marks[i] > held.marks[i] then
+        other.marks[i] = other.marks[i] - back
+        moved = true
       end
-      if moved then hold(all[n], other) end
     end
+    if moved then hold(all[n], other) end
   end
 end
 return answer(0)
