@@ -59,17 +59,17 @@ impl fmt::Display for Address {
 mod tests {
     use super::*;
 
-    fn tcp(text: &str) -> Option<Address> {
-        Some(Address::Tcp(text.into()))
+    fn tcp(text: &str) -> Address {
+        Address::Tcp(text.into())
     }
 
     #[test]
     fn a_host_has_a_port_or_the_usual_one() {
-        assert_eq!(Address::parse("cache.example:1"), tcp("cache.example:1"));
-        assert_eq!(Address::parse("tcp://127.0.0.1:65535"), tcp("127.0.0.1:65535"));
-        assert_eq!(Address::parse("cache_1"), tcp("cache_1:11211"));
-        assert_eq!(Address::parse("[::1]:2"), tcp("[::1]:2"));
-        assert_eq!(Address::parse("[2001:db8::1]"), tcp("[2001:db8::1]:11211"));
+        assert_eq!(Address::parse("cache.example:1"), Some(tcp("cache.example:1")));
+        assert_eq!(Address::parse("tcp://127.0.0.1:65535"), Some(tcp("127.0.0.1:65535")));
+        assert_eq!(Address::parse("cache_1"), Some(tcp("cache_1:11211")));
+        assert_eq!(Address::parse("[::1]:2"), Some(tcp("[::1]:2")));
+        assert_eq!(Address::parse("[2001:db8::1]"), Some(tcp("[2001:db8::1]:11211")));
     }
 
     #[cfg(unix)]

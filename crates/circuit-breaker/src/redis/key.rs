@@ -7,7 +7,7 @@ use crate::rotation::Fnv;
 
 /// What the names of one key's entries have in common. The braces put them into one slot of a Cluster, and the hash
 /// between them makes the braces of the key itself harmless.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     name: Arc<str>,
     /// Of a Cluster.

@@ -179,7 +179,7 @@ impl Core {
         let args = [lease_arg(lease), Arg::Number(micros(remembered))];
         let invocation =
             self.invocation(&END, key, args.into_iter().chain(written(reserved)).chain(written(actual)));
-        self.shared.tell(Letter { invocation, lasts: LASTS, answered: None });
+        self.shared.tell(Letter { invocation, lasts: LASTS, ordered: false, answered: None });
     }
 
     /// What the store may have reserved, or reserves later, is given back.
@@ -271,7 +271,7 @@ impl Core {
         }
         drop(place);
         self.postpone_alone(key, delay);
-        self.shared.tell(Letter { invocation, lasts: delay, answered: None });
+        self.shared.tell(Letter { invocation, lasts: delay, ordered: false, answered: None });
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Letter {
     pub(super) invocation: Invocation,
     /// For how long it matters.
     pub(super) lasts: Duration,
+    /// It has to arrive after those before it that are so, under the same key: one of them is under way at a time.
+    pub(super) ordered: bool,
     /// What is done with the answer.
     pub(super) answered: Option<Box<dyn Fn(Value) + Send + Sync>>,
 }
@@ -63,6 +65,10 @@ struct Queued {
 impl Queued {
     const fn lane(&self) -> usize {
         self.letter.invocation.lane()
+    }
+
+    fn precedes(&self, next: &Self) -> bool {
+        self.letter.ordered && self.letter.invocation.key() == next.letter.invocation.key()
     }
 }
 
@@ -123,6 +129,9 @@ impl Outbox {
                     watch.push(lane);
                 }
                 state.parked.push(next);
+            } else if next.letter.ordered && batch.iter().any(|other: &Queued| other.precedes(&next)) {
+                state.waiting.push_front(next);
+                break;
             } else {
                 batch.push(next);
             }

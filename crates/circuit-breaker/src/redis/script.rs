@@ -60,6 +60,10 @@ impl Invocation {
         Self { script, key, args: args.into_iter().collect(), told: Instant::now() }
     }
 
+    pub(super) const fn key(&self) -> &Key {
+        &self.key
+    }
+
     pub(super) const fn lane(&self) -> usize {
         self.key.lane
     }
@@ -135,10 +139,10 @@ pub(super) fn failure(error: &RedisError) -> Failure {
             ServerErrorKind::ResponseError
             | ServerErrorKind::ExecAbort
             | ServerErrorKind::NoScript
-            | ServerErrorKind::CrossSlot
-            | ServerErrorKind::TryAgain,
+            | ServerErrorKind::CrossSlot,
         )
         | ErrorKind::UnexpectedReturnType => Failure::Refused,
+        ErrorKind::Server(ServerErrorKind::TryAgain) => Failure::NotNow,
         ErrorKind::Extension if error.code() == Some("WRONGTYPE") => Failure::Refused,
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
             Failure::Lost(StoreCause::Refused(error.code().unwrap_or("AUTH").into()))

@@ -38,6 +38,9 @@ pub(crate) enum Failure {
     Lost(StoreCause),
     /// This call alone went wrong.
     Refused,
+    /// What it is about is being moved: it may be sent again.
+    #[cfg(feature = "redis")]
+    NotNow,
 }
 
 /// There is no answer.
@@ -168,6 +171,8 @@ impl<L: Link> Store<L> {
             }
             Ok(Some(Err(Failure::Lost(cause)))) => self.lose(lane, since, cause),
             Ok(Some(Err(Failure::Refused))) => return Err(Unavailable { sent: false, refused: true }),
+            #[cfg(feature = "redis")]
+            Ok(Some(Err(Failure::NotNow))) => return Err(unsent),
             Ok(None) => {}
             Err(_) if sent => self.lose(lane, since, StoreCause::Timeout),
             Err(_) => self.lose(lane, since, StoreCause::NotConnected),
@@ -255,8 +260,8 @@ impl<L: Link> Store<L> {
                 let connection = store.connection.lock().clone();
                 if let Some(connection) = connection.filter(|_| state.idle() >= IDLE) {
                     let cause = match timeout(LONGEST_CONNECT, store.link.probe(&connection, lane)).await {
-                        Ok(Ok(()) | Err(Failure::Refused)) => continue,
                         Ok(Err(Failure::Lost(cause))) => cause,
+                        Ok(_) => continue,
                         Err(_) => StoreCause::Timeout,
                     };
                     return store.lose(lane, since, cause);
@@ -280,7 +285,7 @@ impl<L: Link> Store<L> {
         let connection = match timeout(LONGEST_CONNECT.max(self.timeout), attempt).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(Failure::Lost(cause))) => return Err(cause),
-            Ok(Err(Failure::Refused)) => return Err(StoreCause::Refused("ERR".into())),
+            Ok(Err(_)) => return Err(StoreCause::Refused("ERR".into())),
             Err(_) => return Err(StoreCause::NotConnected),
         };
         {

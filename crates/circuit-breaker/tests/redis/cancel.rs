@@ -213,7 +213,7 @@ async fn background_work_ends_with_the_last_handle() {
     limiter.acquire("key", &crate::faults_bench::ask(), &Cost::REQUEST).await.unwrap();
     until("it is looked at in the background", async || {
         drop(circuit.try_admit());
-        alive() > 1
+        alive() > TASKS
     })
     .await;
     drop((circuit, limiter, store));

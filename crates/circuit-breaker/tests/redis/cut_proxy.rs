@@ -68,7 +68,7 @@ impl Proxy {
                 let counted = Counted::new(&all);
                 tokio::spawn(async move {
                     let _counted = counted;
-                    carry(client, server, flow, released, ends, said).await;
+                    Box::pin(carry(client, server, flow, released, ends, said)).await;
                 });
             }
         });

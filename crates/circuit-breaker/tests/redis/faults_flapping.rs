@@ -141,7 +141,7 @@ impl Worker {
         assert!(!self.store.is_degraded());
         let heard = self.heard.words();
         let turns = heard.iter().enumerate().all(|(n, word)| (word == "back") == (n % 2 == 1));
-        assert!(turns && heard.len() % 2 == 0, "losses and recoveries take turns: {heard:?}");
+        assert!(turns && heard.len().is_multiple_of(2), "losses and recoveries take turns: {heard:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Backends that share their state through a real Redis.
 #![cfg(all(feature = "redis", feature = "testing"))]
 #![allow(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,

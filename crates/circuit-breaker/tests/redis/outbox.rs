@@ -280,7 +280,7 @@ fn reports_from_threads_without_a_runtime_arrive() {
     // Now there is a runtime that it goes out in.
     let teller = Arc::clone(&breaker);
     apart(move || {
-        teller.settle("other", None, circuit_breaker::Admission::closed(0), Verdict::Failure.into())
+        teller.settle("other", None, circuit_breaker::Admission::closed(0), Verdict::Failure.into());
     });
     first.block_on(until("it arrived", async || entries(&server, "b").await.len() == 2));
     drop(first);

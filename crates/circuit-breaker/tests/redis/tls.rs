@@ -119,7 +119,7 @@ async fn users_have_their_own_passwords() {
         let store = told.listening(trusting(&server, url(user)).prefix(prefix));
         let cause = told.cause(&store).await;
         // Where the machine is slow, the call is given up before the refusal arrives.
-        assert!(matches!(cause, StoreCause::Refused(_) | StoreCause::NotConnected), "{user}: {cause:?}");
+        assert!(matches!(cause, StoreCause::Refused(_)), "{user}: {cause:?}");
     }
 }
 
@@ -142,8 +142,9 @@ async fn a_password_shows_nowhere() {
         let rotation = RedisRotation::new(&store);
         let error = rotation.next("key").await.unwrap_err();
         let late = store.ready(Duration::ZERO).await.unwrap_err();
-        shown +=
-            &format!("{store:?} {rotation:?} {error:?} {error} {late:?} {late} {cause} {:?}", told.0.lock());
+        let later =
+            format!("{store:?} {rotation:?} {error:?} {error} {late:?} {late} {cause} {:?}", told.0.lock());
+        shown.push_str(&later);
         assert!(!shown.contains(secret), "{shown}");
         assert!(shown.contains(&server.port().to_string()), "{shown}");
     }

@@ -36,13 +36,28 @@ pub(super) struct Known {
 pub(super) struct Unsent {
     pub(super) ended: Vec<u8>,
     pub(super) epoch: u64,
-    /// Somebody will send them in a moment.
-    pub(super) due: bool,
+    /// Somebody will send them then.
+    pub(super) due: Option<Instant>,
+    /// When some were sent last.
+    pub(super) sent: Option<Instant>,
 }
 
 impl Unsent {
     pub(super) fn take(&mut self) -> Option<(Vec<u8>, u64)> {
-        (!self.ended.is_empty()).then(|| (std::mem::take(&mut self.ended), self.epoch))
+        (!self.ended.is_empty()).then(|| {
+            self.sent = Some(Instant::now());
+            (std::mem::take(&mut self.ended), self.epoch)
+        })
+    }
+
+    /// Sees to it that they are sent within `delay`. Whether somebody has to, who does not yet.
+    pub(super) fn falls_due(&mut self, delay: Duration) -> bool {
+        let due = Instant::now() + delay;
+        let earlier = self.due.is_none_or(|planned| due < planned);
+        if earlier {
+            self.due = Some(due);
+        }
+        earlier
     }
 }
 

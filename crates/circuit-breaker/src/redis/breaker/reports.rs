@@ -19,6 +19,8 @@ use crate::settings::Trip;
 const GATHERED: Duration = Duration::from_millis(100);
 /// Any report may take so long to arrive, however short the times are that the circuit is set to.
 const DELAY: Duration = Duration::from_secs(1);
+/// Failures that come sooner after each other go together.
+const CROWDED: Duration = Duration::from_millis(5);
 /// As many results go in one report.
 const IN_ONE: usize = 64;
 
@@ -134,9 +136,12 @@ impl Core {
         let earlier = if known.unsent.epoch == epoch { None } else { known.unsent.take() };
         known.unsent.epoch = epoch;
         known.unsent.ended.push(b'0' + u8::from(failed) + 2 * u8::from(slow));
-        let at_once = failed || slow || known.unsent.ended.len() >= IN_ONE;
+        // Failures do not wait for others, unless there are so many that each would have a report of its own.
+        let delay = if failed || slow { CROWDED } else { GATHERED };
+        let alone = known.unsent.sent.is_none_or(|sent| sent.elapsed() >= CROWDED);
+        let at_once = (failed || slow) && alone || known.unsent.ended.len() >= IN_ONE;
         let now = if at_once { known.unsent.take() } else { None };
-        let waits = now.is_none() && !std::mem::replace(&mut known.unsent.due, true);
+        let waits = now.is_none() && known.unsent.falls_due(delay);
         // Under the lock, so that reports are numbered in the order in which their calls ended.
         let notes = earlier.into_iter().chain(now).map(|(ended, epoch)| self.note(key, ended, epoch));
         let queued: Vec<_> = notes.collect();
@@ -147,7 +152,7 @@ impl Core {
         if waits {
             let (core, key) = (Arc::downgrade(self), Box::<str>::from(key));
             self.shared.store.spawn(async move {
-                sleep(GATHERED).await;
+                sleep(delay).await;
                 if let Some(core) = core.upgrade() {
                     core.send_gathered(&key);
                 }
@@ -158,7 +163,7 @@ impl Core {
     fn send_gathered(self: &Arc<Self>, key: &str) {
         let mut place = self.known.lock(key);
         let Some(known) = place.get() else { return };
-        known.unsent.due = false;
+        known.unsent.due = None;
         let queued = known.unsent.take().map(|(ended, epoch)| self.note(key, ended, epoch));
         drop(place);
         if let Some(queued) = queued {
@@ -182,7 +187,8 @@ impl Core {
         let number = Arg::Number(self.next_report());
         let args = [Arg::Text(self.reporter.clone()), number, Arg::Number(epoch), Arg::Text(ended.into())];
         let lasts = self.local.settings().max_hold.max(DELAY);
-        self.shared.outbox.push(self.letter(key, self.invocation(&NOTE, key, args), lasts))
+        let letter = self.letter(key, self.invocation(&NOTE, key, args), lasts);
+        self.shared.outbox.push(Letter { ordered: true, ..letter })
     }
 
     /// Larger than all before, also where the clock is put back. It begins with the time, so that the store can tell who
@@ -207,6 +213,6 @@ impl Core {
                 core.learn(&named, answer, told);
             }
         };
-        Letter { invocation, lasts, answered: Some(Box::new(answered)) }
+        Letter { invocation, lasts, ordered: false, answered: Some(Box::new(answered)) }
     }
 }
