@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::script::{Arg, Invocation, Script, lease_arg, micros};
+use super::script::{Arg, Invocation, Rules, Script, lease_arg, micros};
 use super::shared::Shared;
 use super::store::RedisStore;
 use crate::breaker::{Admission, Breaker, Settlement};
@@ -25,7 +25,7 @@ use crate::settings::Trip;
 use crate::status::{Mode, Snapshot, State, Status};
 use crate::store::{OnOutage, StoreUnavailable, Unavailable};
 use known::Known;
-use scripts::{ASK, Answer, LOOK, MODE, Said, with_rules};
+use scripts::{ASK, Answer, LOOK, MODE, Said, rules};
 
 /// A breaker whose circuits are shared by all workers that use the same store, prefix and keys.
 ///
@@ -64,6 +64,8 @@ pub(super) struct Core {
     shared: Arc<Shared>,
     /// The rules, and who decides while the store is lost.
     local: InProcessBreaker,
+    /// As they are written; `None` where they are not always the same.
+    rules: Option<Rules>,
     on_outage: OnOutage,
     known: Shards<Known>,
     /// Names this worker in the reports to a window, of which each has a number.
@@ -78,7 +80,8 @@ impl RedisBreaker {
         let reporter = format!("{:032x}", LeaseId::new().as_u128()).into();
         let shared = Arc::clone(store.shared());
         let (on_outage, reports) = (OnOutage::default(), AtomicU64::new(0));
-        Self { core: Arc::new(Core { shared, local, on_outage, known, reporter, reports }) }
+        let rules = local.settings().jitter.is_none().then(|| rules(local.settings()));
+        Self { core: Arc::new(Core { shared, local, rules, on_outage, known, reporter, reports }) }
     }
 
     /// Says what to answer while the store is out of reach. [`OnOutage::LocalFallback`] unless set.
@@ -145,7 +148,8 @@ impl Core {
         key: &str,
         more: impl IntoIterator<Item = Arg>,
     ) -> Invocation {
-        Invocation::new(script, self.shared.key(key), with_rules(self.local.settings(), more))
+        let rules = self.rules.clone().unwrap_or_else(|| rules(self.local.settings()));
+        Invocation::new(script, self.shared.key(key), rules, more)
     }
 
     /// Runs a script, and remembers what it says.
@@ -200,10 +204,7 @@ impl Core {
         let staleness = self.shared.staleness;
         let now = Instant::now();
         let mut place = self.known.lock(key);
-        let known = place.get()?;
-        let answer = known.answer(staleness, now)?;
-        let ages = known.view.is_some_and(|view| now.saturating_duration_since(view.asked) >= staleness / 2);
-        let looks = ages && !std::mem::replace(&mut known.looking, true);
+        let (answer, looks) = place.get()?.answer(staleness, now)?;
         drop(place);
         if looks {
             let (core, key) = (Arc::clone(self), Box::<str>::from(key));

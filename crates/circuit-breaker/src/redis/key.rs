@@ -27,8 +27,10 @@ impl Key {
         Self { name: name.into(), slot, lane: usize::from(slot) * lanes / usize::from(SLOTS) }
     }
 
-    pub(super) fn with(&self, suffix: &str) -> String {
-        [&*self.name, ":", suffix].concat()
+    /// Writes the name of one of its entries, in place of what was there.
+    pub(super) fn write(&self, suffix: &str, name: &mut String) {
+        name.clear();
+        name.extend([&*self.name, ":", suffix]);
     }
 }
 
@@ -96,7 +98,10 @@ mod tests {
     fn what_is_in_a_key_does_not_show() {
         let key = Key::new("app", "}a{b}", 64);
         assert_eq!(key.name.len(), 3 + 1 + 34);
-        assert_eq!(key.with("b").matches(['{', '}']).count(), 2);
+        let mut name = "what was there".to_owned();
+        key.write("b", &mut name);
+        assert!(name.ends_with("}:b"), "{name}");
+        assert_eq!(name.matches(['{', '}']).count(), 2);
         assert!(key.lane < 64);
     }
 }

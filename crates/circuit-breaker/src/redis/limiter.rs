@@ -3,6 +3,7 @@
 mod outage;
 mod scripts;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::outbox::{LATE, Letter};
-use super::script::{Arg, Invocation, Script, lease_arg, micros};
+use super::script::{Arg, Invocation, Rules, Script, lease_arg, micros};
 use super::shared::Shared;
 use super::store::RedisStore;
 use crate::in_process::InProcessLimiter;
@@ -21,7 +22,7 @@ use crate::limiter::{Cost, Limiter, Reservation};
 use crate::limits::amounts;
 use crate::refusal::{LimitReason, Limited};
 use crate::store::{OnOutage, Unavailable};
-use scripts::{Answer, DEFER, END, LOOK, TAKE, with_limits, written};
+use scripts::{Answer, DEFER, END, LOOK, TAKE, rules, written};
 
 /// A limiter whose rates, calls in flight and retry hints are shared by all workers that use the same store, prefix and
 /// keys.
@@ -56,6 +57,9 @@ struct Core {
     shared: Arc<Shared>,
     /// The rules, and who decides while the store is lost.
     local: InProcessLimiter,
+    /// As they are written, and those of the keys that have others.
+    rules: Rules,
+    exceptions: HashMap<Arc<str>, Rules>,
     on_outage: OnOutage,
     known: Shards<Known>,
 }
@@ -79,7 +83,10 @@ impl RedisLimiter {
     pub fn new(store: &RedisStore, local: InProcessLimiter) -> Self {
         let known = Shards::new(local.max_tracked());
         let (shared, on_outage) = (Arc::clone(store.shared()), OnOutage::default());
-        Self { core: Arc::new(Core { shared, local, on_outage, known }) }
+        let (usual, others) = local.all_limits();
+        let exceptions = others.iter().map(|(key, limits)| (Arc::clone(key), rules(limits))).collect();
+        let rules = rules(usual);
+        Self { core: Arc::new(Core { shared, local, rules, exceptions, on_outage, known }) }
     }
 
     /// Says what to answer while the store is out of reach. [`OnOutage::LocalFallback`] unless set.
@@ -100,7 +107,8 @@ impl Core {
         key: &str,
         more: impl IntoIterator<Item = Arg>,
     ) -> Invocation {
-        Invocation::new(script, self.shared.key(key), with_limits(&self.local.limits(key), more))
+        let rules = if self.exceptions.is_empty() { None } else { self.exceptions.get(key) };
+        Invocation::new(script, self.shared.key(key), rules.unwrap_or(&self.rules).clone(), more)
     }
 
     async fn ask_store(

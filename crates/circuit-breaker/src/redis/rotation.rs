@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use redis::{Value, from_redis_value};
 
-use super::script::{Arg, Invocation, Script, script};
+use super::script::{Arg, Invocation, Rules, Script, script};
 use super::shared::Shared;
 use super::store::RedisStore;
 use crate::rotation::{Rotation, RotationError};
@@ -41,7 +41,7 @@ impl RedisRotation {
 
     async fn run(&self, script: &'static Script, key: &str) -> Option<Value> {
         let lasts = Arg::Number(u64::try_from(TURNS_LAST.as_millis()).unwrap_or(u64::MAX));
-        self.shared.run(&Invocation::new(script, self.shared.key(key), [lasts])).await.ok()
+        self.shared.run(&Invocation::new(script, self.shared.key(key), Rules::default(), [lasts])).await.ok()
     }
 }
 

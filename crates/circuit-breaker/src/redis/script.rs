@@ -1,9 +1,9 @@
 //! Lua scripts, and how one is run.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, cmd};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::time::Instant;
 
 use super::key::Key;
@@ -43,8 +43,19 @@ pub(super) use script;
 pub(super) struct Invocation {
     script: &'static Script,
     key: Key,
+    rules: Rules,
     args: Vec<Arg>,
     told: Instant,
+}
+
+/// What every script of a backend takes first, written once, as it is the same for all calls.
+#[derive(Clone, Default)]
+pub(super) struct Rules(Arc<[Box<str>]>);
+
+impl FromIterator<Arg> for Rules {
+    fn from_iter<I: IntoIterator<Item = Arg>>(args: I) -> Self {
+        Self(args.into_iter().map(Arg::written).collect())
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -55,9 +66,25 @@ pub(super) enum Arg {
     Word(&'static str),
 }
 
+impl Arg {
+    fn written(self) -> Box<str> {
+        match self {
+            Self::Number(number) => number.to_string().into(),
+            Self::Real(number) => format!("{number:e}").into(),
+            Self::Text(text) => text,
+            Self::Word(word) => word.into(),
+        }
+    }
+}
+
 impl Invocation {
-    pub(super) fn new(script: &'static Script, key: Key, args: impl IntoIterator<Item = Arg>) -> Self {
-        Self { script, key, args: args.into_iter().collect(), told: Instant::now() }
+    pub(super) fn new(
+        script: &'static Script,
+        key: Key,
+        rules: Rules,
+        args: impl IntoIterator<Item = Arg>,
+    ) -> Self {
+        Self { script, key, rules, args: args.into_iter().collect(), told: Instant::now() }
     }
 
     pub(super) const fn key(&self) -> &Key {
@@ -92,10 +119,13 @@ impl Invocation {
     }
 
     fn command(&self, how: &str, script: &str, now: Option<u64>) -> Cmd {
-        let mut command = cmd(how);
-        command.arg(script).arg(self.script.keys.len());
+        let parts = 5 + self.script.keys.len() + self.rules.0.len() + self.args.len();
+        let mut command = Cmd::with_capacity(parts, script.len() + 32 * parts);
+        command.arg(how).arg(script).arg(self.script.keys.len());
+        let mut name = String::new();
         for suffix in self.script.keys {
-            command.arg(self.key.with(suffix));
+            self.key.write(suffix, &mut name);
+            command.arg(&name);
         }
         // Without a clock of the caller's, the server's counts.
         match now {
@@ -103,6 +133,9 @@ impl Invocation {
             None => command.arg(""),
         };
         command.arg(micros(self.told.elapsed()));
+        for rule in &*self.rules.0 {
+            command.arg(&**rule);
+        }
         for arg in &self.args {
             match arg {
                 Arg::Number(number) => command.arg(*number),

@@ -91,7 +91,7 @@ impl<L: Link> Store<L> {
     /// Whether calls of this lane are not even tried. Whoever asks sees to it that it is probed.
     #[cfg(feature = "redis")]
     pub(crate) fn is_down(self: &Arc<Self>, lane: usize) -> bool {
-        let down = self.lane(lane).is_some_and(|lane| lane.phase() == Phase::Down);
+        let down = self.lane(lane).is_some_and(|lane| lane.is_down());
         if down {
             self.probe_if_idle(lane);
         }
@@ -99,7 +99,7 @@ impl<L: Link> Store<L> {
     }
 
     pub(crate) fn is_any_down(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.phase() == Phase::Down)
+        self.lanes.iter().any(|lane| lane.is_down())
     }
 
     /// Grows each time that this lane recovers.

@@ -22,6 +22,8 @@ pub(crate) enum Phase {
 /// It counts its recoveries, so that the failure of a call which was sent before the last of them says nothing about now.
 pub(super) struct Lane {
     phase: watch::Sender<Phase>,
+    /// The same in a word, as every healthy call looks at it.
+    down: AtomicBool,
     recoveries: AtomicU64,
     probed: AtomicBool,
     last: Mutex<Recovery>,
@@ -44,12 +46,17 @@ impl Lane {
     pub(super) fn new() -> Self {
         Self {
             phase: watch::Sender::new(Phase::Unknown),
+            down: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
             probed: AtomicBool::new(false),
             last: Mutex::default(),
             born: Instant::now(),
             served: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -70,6 +77,7 @@ impl Lane {
             let opens = *phase != Phase::Down && self.recoveries() == since;
             if opens {
                 *phase = Phase::Down;
+                self.down.store(true, Ordering::Release);
             }
             opens
         })
@@ -97,6 +105,7 @@ impl Lane {
         self.phase.send_if_modified(|phase| {
             was_down = *phase == Phase::Down;
             self.recoveries.fetch_add(1, Ordering::AcqRel);
+            self.down.store(false, Ordering::Release);
             std::mem::replace(phase, Phase::Up) != Phase::Up
         });
         was_down

@@ -1,9 +1,12 @@
 //! What a limiter does that stands in for one whose store is lost.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::InProcessLimiter;
 use crate::in_process::clock::Time;
+use crate::limits::Limits;
 use crate::settings::hold;
 
 impl InProcessLimiter {
@@ -19,6 +22,11 @@ impl InProcessLimiter {
     /// The longest that a hint is followed.
     pub(crate) const fn longest(&self) -> Duration {
         self.longest_deferral
+    }
+
+    /// What it allows, and under which keys it allows something else.
+    pub(crate) const fn all_limits(&self) -> (&Limits, &HashMap<Arc<str>, Limits>) {
+        (&self.limits, &self.exceptions)
     }
 
     /// How many keys are kept track of at most.

@@ -75,10 +75,19 @@ impl Default for Known {
 }
 
 impl Known {
-    /// The answer to a call, where what is known is young enough and says all.
-    pub(super) fn answer(&self, staleness: Duration, now: Instant) -> Option<Result<Admission, Rejection>> {
-        let view = self.view.filter(|view| now.saturating_duration_since(view.asked) < staleness)?;
-        view.answer(now)
+    /// The answer to a call, where what is known is young enough and says all, and whether it is time to look again.
+    pub(super) fn answer(
+        &mut self,
+        staleness: Duration,
+        now: Instant,
+    ) -> Option<(Result<Admission, Rejection>, bool)> {
+        let view = self.view?;
+        let age = now.saturating_duration_since(view.asked);
+        if age >= staleness {
+            return None;
+        }
+        let answer = view.answer(now)?;
+        Some((answer, age >= staleness / 2 && !std::mem::replace(&mut self.looking, true)))
     }
 
     /// Takes over what the store said. Returns what a listener has not been told.

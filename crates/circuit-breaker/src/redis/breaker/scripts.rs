@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Value, from_redis_value};
 use tokio::time::Instant;
 
-use crate::redis::script::{Arg, Script, micros, script};
+use crate::redis::script::{Arg, Rules, Script, micros, script};
 use crate::settings::{Rates, Settings, Trip, Window};
 use crate::status::{Counts, Mode, State};
 
@@ -19,8 +19,8 @@ pub(super) static TRIP: Script = script!(KEYS, "breaker/circuit.lua", "breaker/t
 pub(super) static NOTE: Script = script!(KEYS, "breaker/circuit.lua", "breaker/note.lua");
 pub(super) static MODE: Script = script!(KEYS, "breaker/circuit.lua", "breaker/mode.lua");
 
-/// The rules as every script takes them, and then what it takes besides.
-pub(super) fn with_rules(settings: &Settings, more: impl IntoIterator<Item = Arg>) -> Vec<Arg> {
+/// The rules as every script takes them. Where there is jitter, it is drawn anew each time.
+pub(super) fn rules(settings: &Settings) -> Rules {
     let percent = |share: Option<crate::Percent>| Arg::Number(share.map_or(0, |share| share.get().into()));
     let span = |span: Option<Duration>| Arg::Number(span.map_or(0, |span| micros(span).max(1)));
     let (trip, size, least, failures, slow) = match settings.trip {
@@ -34,7 +34,7 @@ pub(super) fn with_rules(settings: &Settings, more: impl IntoIterator<Item = Arg
         }
     };
     let jitter = settings.jitter.map_or(0.0, |share| f64::from(share.get()) / 100.0 * fastrand::f64());
-    let mut args = vec![
+    let rules = [
         Arg::Word(trip),
         Arg::Number(size),
         Arg::Number(least),
@@ -47,8 +47,7 @@ pub(super) fn with_rules(settings: &Settings, more: impl IntoIterator<Item = Arg
         span(settings.longest_half_open),
         Arg::Number(micros(settings.max_hold)),
     ];
-    args.extend(more);
-    args
+    rules.into_iter().collect()
 }
 
 /// What the store says of a circuit.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::limiter::Cost;
 use crate::limits::{Limits, Rate, amounts};
-use crate::redis::script::{Arg, Script, script};
+use crate::redis::script::{Arg, Rules, Script, script};
 use crate::refusal::{LimitReason, Limited};
 
 /// What each of them touches: the account, what leases reserved, when they end, and which have ended.
@@ -18,17 +18,15 @@ pub(super) static TAKE: Script = script!(KEYS, "limiter/account.lua", "limiter/t
 pub(super) static END: Script = script!(KEYS, "limiter/account.lua", "limiter/end.lua");
 pub(super) static DEFER: Script = script!(KEYS, "limiter/account.lua", "limiter/defer.lua");
 
-/// The limits as every script takes them, and then what it takes besides.
-pub(super) fn with_limits(limits: &Limits, more: impl IntoIterator<Item = Arg>) -> Vec<Arg> {
-    let mut args = Vec::with_capacity(18);
-    for rate in limits.rates() {
+/// The limits as every script takes them.
+pub(super) fn rules(limits: &Limits) -> Rules {
+    let rates = limits.rates().into_iter().flat_map(|rate| {
         let (burst, pace, most) =
             rate.map_or((0, 0.0, 0.0), |rate| (units(rate.largest()), pace(&rate), most(&rate)));
-        args.extend([Arg::Number(burst), Arg::Real(pace), Arg::Real(most)]);
-    }
-    args.push(Arg::Number(limits.in_flight.map_or(0, |calls| calls.get().into())));
-    args.extend(more);
-    args
+        [Arg::Number(burst), Arg::Real(pace), Arg::Real(most)]
+    });
+    let in_flight = Arg::Number(limits.in_flight.map_or(0, |calls| calls.get().into()));
+    rates.chain([in_flight]).collect()
 }
 
 /// A cost by dimension, as it is written.
