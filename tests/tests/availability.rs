@@ -235,7 +235,7 @@ async fn everyone_limited_or_held_open_is_unavailable_until_the_first_is_back() 
                 .limiter(Arc::<InProcessLimiter>::clone(&limiter))
                 .build()
                 .unwrap();
-            client.set_mode("held", Mode::ForcedOpen).unwrap();
+            client.set_mode("held", Mode::ForcedOpen).await.unwrap();
             let first = ask(&client, strategy, "Well?").await.report;
             assert_eq!(trail(&first).last().unwrap(), "rated success @stream", "{wire} {strategy:?}");
             let out = quota(&limiter, "busy").admit(Cost::REQUEST).await.unwrap();

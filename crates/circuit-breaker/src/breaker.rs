@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::lease::{Abandon, Ask, LeaseId};
 use crate::refusal::Rejection;
-use crate::status::Status;
+use crate::status::{Mode, ModeError, Status};
 
 /// Keeps calls away from what is failing, and finds out when it works again.
 ///
@@ -81,7 +81,23 @@ pub trait Breaker: Send + Sync + 'static {
     /// Reads the state of `key` without changing it. Cancellation has no effect.
     async fn status(&self, key: &str) -> Status;
 
-    /// Waits until the settlements made so far have reached the store. A backend without a queue has nothing to do.
+    /// Puts the circuit of `key` into a [`Mode`]: holds it open or closed, or switches it off, until another mode is set.
+    /// It starts anew, closed as far as the mode allows, and calls that were admitted before have no say any more.
+    ///
+    /// # Errors
+    ///
+    /// [`ModeError`]: [`Unsupported`](ModeError::Unsupported) from a backend that leaves this out.
+    ///
+    /// # Cancellation
+    ///
+    /// A future that is dropped may have changed the mode, or not.
+    async fn set_mode(&self, key: &str, mode: Mode) -> Result<(), ModeError> {
+        let _ = (key, mode);
+        Err(ModeError::Unsupported)
+    }
+
+    /// Waits until the settlements made so far have reached the store. A backend without a queue has nothing to do. While
+    /// the store is away this may take until it is back: whoever cannot wait for that sets a limit.
     ///
     /// Dropping the future stops the waiting, not the settlements.
     async fn flush(&self) {}

@@ -49,7 +49,7 @@ pub use refusal::{LimitReason, Limited, RejectReason, Rejection};
 pub use rotation::{Rotation, RotationError, rotation_key};
 #[cfg(feature = "in-process")]
 pub use settings::{Percent, Preset, Rates, Settings, Slow, Trip, Window};
-pub use status::{Counts, Mode, Snapshot, State, Status};
+pub use status::{Counts, Mode, ModeError, Snapshot, State, Status};
 #[cfg(any(feature = "redis", feature = "memcached"))]
 pub use store::{OnOutage, StoreCause, StoreEvent, StoreUnavailable};
 pub use transition::Transition;

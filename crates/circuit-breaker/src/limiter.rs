@@ -63,7 +63,7 @@ pub trait Limiter: Send + Sync + 'static {
     fn defer(&self, key: &str, delay: Duration);
 
     /// Waits until the settlements and hints made so far have reached the store. A backend without a queue has
-    /// nothing to do.
+    /// nothing to do. While the store is away this may take until it is back: whoever cannot wait for that sets a limit.
     ///
     /// Dropping the future stops the waiting, not the settlements.
     async fn flush(&self) {}

@@ -64,6 +64,21 @@ impl fmt::Display for Mode {
     }
 }
 
+/// Why a circuit could not be put into a [`Mode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModeError {
+    /// The backend knows no modes.
+    #[error("this breaker knows no modes")]
+    Unsupported,
+    /// As many circuits are kept track of as there may be.
+    #[error("as many keys are kept track of as there may be")]
+    NoRoom,
+    /// The shared store did not answer, so that nothing has changed, or it has and that could not be heard any more.
+    #[error("circuit store unavailable")]
+    StoreUnavailable,
+}
+
 /// What can be read of one key. A key that was never heard of is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

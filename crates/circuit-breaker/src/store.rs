@@ -15,17 +15,44 @@ pub(crate) use guard::{Failure, Link, Store};
 pub(crate) use health::Listener;
 pub use health::{StoreCause, StoreEvent};
 
-/// What a backend answers while its store is out of reach, or too slow.
+/// What a backend answers while its store is out of reach, or too slow. A circuit that a person
+/// [holds open or closed](crate::Mode) stays so in any case, as far as it was known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnOutage {
     /// Goes on alone: what this process sees decides, by the same rules.
     #[default]
-    LocalFallback,
+    LocalFallback = 0,
     /// Lets everything through.
-    FailOpen,
+    FailOpen = 1,
     /// Lets nothing through, and says that the store is unavailable.
-    FailClosed,
+    FailClosed = 2,
+}
+
+/// What is chosen, for backends that are shared already when it is.
+#[cfg(feature = "redis")]
+pub(crate) struct Choice(std::sync::atomic::AtomicU8);
+
+#[cfg(feature = "redis")]
+impl Choice {
+    pub(crate) fn set(&self, on_outage: OnOutage) {
+        self.0.store(on_outage as u8, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> OnOutage {
+        match self.0.load(std::sync::atomic::Ordering::Relaxed) {
+            1 => OnOutage::FailOpen,
+            2 => OnOutage::FailClosed,
+            _ => OnOutage::LocalFallback,
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Default for Choice {
+    fn default() -> Self {
+        Self(std::sync::atomic::AtomicU8::new(OnOutage::LocalFallback as u8))
+    }
 }
 
 impl OnOutage {

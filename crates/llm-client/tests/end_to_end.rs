@@ -215,7 +215,7 @@ async fn the_breaker_looks_at_shares_when_told() {
         assert_eq!(outcomes(&client.failover("Hi").await.unwrap())[0].1, "failed");
     }
     assert_eq!(outcomes(&client.failover("Hi").await.unwrap())[0].1, "preempted_open");
-    client.set_mode("anthropic:claude-x", Mode::Disabled).unwrap();
+    client.set_mode("anthropic:claude-x", Mode::Disabled).await.unwrap();
     assert_eq!(outcomes(&client.failover("Hi").await.unwrap())[0].1, "failed");
 }
 

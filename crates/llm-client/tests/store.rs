@@ -65,6 +65,8 @@ fn every_setting_is_read() {
     let nothing = r#"{"store": {"redis": null, "redis_env": null, "memcached": null, "on_outage": null}}"#;
     assert_eq!(serde_json::from_str::<Config>(nothing).unwrap(), Config::default());
     built("[store]").unwrap();
+    // Also where turns are not shared, as that may be set later.
+    built("[store]\nredis = 'redis://127.0.0.1:1'\nrotation_on_outage = 'fail_closed'").unwrap();
 }
 
 #[test]
@@ -111,13 +113,15 @@ fn what_contradicts_itself_is_refused_by_its_name() {
             "prefix",
             "has a brace in it, which a Cluster would distribute keys by",
         ),
-        (&format!("{redis}\ntimeout = '0s'"), "timeout", "is zero: the store could never be in time"),
+        (&format!("{redis}\ntimeout = '0s'"), "timeout", "is below 1 ms: the store could never be in time"),
         (
             &format!("{redis}\ntimeout = '5s'"),
             "timeout",
             "is not below 5 s: calls give up on any store by then",
         ),
-        (&format!("{redis}\nrotation_on_outage = 'fail_closed'"), "rotation_on_outage", no_turns),
+        (&format!("{redis}\nstaleness = '61s'"), "staleness", "is above 1 min: what others find out would come too late"),
+        (&format!("{redis}\ntimeout = '999us'"), "timeout", "is below 1 ms: the store could never be in time"),
+        ("redis = 'rediss://127.0.0.1:1/#insecure'", "redis", "has a `#` in it, which is not for a configuration"),
     ] {
         let error = built(&format!("[store]\n{settings}")).unwrap_err();
         assert_eq!(error.to_string(), format!("`store.{name}` {reason}"), "{settings}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circuit_breaker::{
-    Breaker, Circuit, Cost, InProcessBreaker, InProcessLimiter, Limiter, Quota, Settings, Status,
+    Breaker, Circuit, Cost, InProcessLimiter, Limiter, Quota, Settings, Status,
 };
 use futures::future::{join, join_all};
 use llm_protocol::Request;
@@ -34,7 +34,6 @@ pub struct ResilientClient {
     shared: Arc<Shared>,
     breaker: Arc<dyn Breaker>,
     /// The same, where the client has made it.
-    own_breaker: Option<Arc<InProcessBreaker>>,
     limiter: Arc<dyn Limiter>,
 }
 
@@ -49,8 +48,8 @@ impl ResilientClient {
         &self.shared
     }
 
-    pub(crate) fn own_breaker(&self) -> Option<&InProcessBreaker> {
-        self.own_breaker.as_deref()
+    pub(crate) fn breaker(&self) -> &dyn Breaker {
+        &*self.breaker
     }
 
     /// The candidates, as listed.
@@ -239,7 +238,7 @@ impl ClientBuilder {
             }
         }
         let observer = self.observer.unwrap_or_else(|| Arc::new(()));
-        let (breaker, own_breaker) = self.breaker.make(self.breaker_settings.unwrap_or_default(), &observer);
+        let breaker = self.breaker.make(self.breaker_settings.unwrap_or_default(), &observer);
         let (limiter, estimator) = match self.limiter {
             Some(limiter) => (limiter, Some(self.estimator.unwrap_or_else(|| Box::new(estimate_cost)))),
             // It has no rates, so that it would make no difference to know.
@@ -281,7 +280,7 @@ impl ClientBuilder {
             total: Duration::ZERO,
         }
         .settled();
-        Ok(ResilientClient { shared: Arc::new(shared), breaker, own_breaker, limiter })
+        Ok(ResilientClient { shared: Arc::new(shared), breaker, limiter })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A person's hand on a circuit: held open, held closed, or switched off, while the client runs.
 
-use circuit_breaker::{Mode, NoRoom};
+use circuit_breaker::Mode;
 
 use crate::client::ResilientClient;
 
@@ -11,12 +11,9 @@ pub enum ModeError {
     /// No candidate has this key.
     #[error("no candidate is called `{0}`")]
     UnknownCandidate(String),
-    /// The breaker was handed in: whoever made it holds its circuits, by a way of its own.
-    #[error("the breaker was handed in, and is set by its own means")]
-    NotOwnBreaker,
-    /// The breaker keeps track of as many circuits as it may.
+    /// The breaker did not do it.
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    Refused(#[from] circuit_breaker::ModeError),
 }
 
 impl ResilientClient {
@@ -37,22 +34,28 @@ impl ResilientClient {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = ResilientClient::builder().candidate(ScriptedModel::new("acme:large")).build()?;
-    /// client.set_mode("acme:large", Mode::ForcedOpen)?;
+    /// client.set_mode("acme:large", Mode::ForcedOpen).await?;
     /// assert_eq!(client.failover("hi").await?.ended(), Ended::Unavailable);
-    /// client.set_mode("acme:large", Mode::Automatic)?;
+    /// client.set_mode("acme:large", Mode::Automatic).await?;
     /// assert_eq!(client.failover("hi").await?.ended(), Ended::Answered);
     /// # Ok(())
     /// # }
     /// ```
     ///
+    /// Where the breaker shares its circuits through a store, the mode is for all who share it. A breaker that was handed in
+    /// decides for itself whether it [can](circuit_breaker::Breaker::set_mode).
+    ///
     /// # Errors
     ///
-    /// [`ModeError`], and nothing has changed.
-    pub fn set_mode(&self, key: &str, mode: Mode) -> Result<(), ModeError> {
+    /// [`ModeError`], and nothing has changed, unless a store did not answer.
+    ///
+    /// # Cancellation
+    ///
+    /// A future that is dropped may have changed the mode, or not.
+    pub async fn set_mode(&self, key: &str, mode: Mode) -> Result<(), ModeError> {
         if !self.candidates().any(|candidate| candidate.key() == key) {
             return Err(ModeError::UnknownCandidate(key.to_owned()));
         }
-        let own = self.own_breaker().ok_or(ModeError::NotOwnBreaker)?;
-        Ok(own.set_mode(key, mode)?)
+        Ok(self.breaker().set_mode(key, mode).await?)
     }
 }

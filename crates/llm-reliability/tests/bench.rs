@@ -83,7 +83,7 @@ async fn whoever_is_passed_over_has_a_substitute_at_once() {
     let rules = FanOut::new(AtLeast(3)).bench(["p:x", "p:y", "p:z"]);
     let client = builder(&models).build().unwrap();
     client.fan_out(Call::new("hi").fan_out(FanOut::default().seats(["p:limited"]))).await.unwrap();
-    client.set_mode("p:open", Mode::ForcedOpen).unwrap();
+    client.set_mode("p:open", Mode::ForcedOpen).await.unwrap();
     // Neither of the first two has tools, but a circuit and a limit are looked at afterwards.
     for (request, outcome) in [
         (Request::from("hi"), "p:plain success @stream"),

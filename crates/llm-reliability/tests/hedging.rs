@@ -286,7 +286,7 @@ async fn a_hedge_that_was_not_sent_costs_nothing() {
         .policy(Policy::default().hedge(Hedge::after(secs(1))))
         .build()
         .unwrap();
-    client.set_mode("two:b", Mode::ForcedOpen).unwrap();
+    client.set_mode("two:b", Mode::ForcedOpen).await.unwrap();
     // There is one token, with which the next after it goes out at once.
     fast(&client, 19).await;
     let report = take(&client, 3000).await;
@@ -298,10 +298,10 @@ async fn a_hedge_that_was_not_sent_costs_nothing() {
     assert_eq!(slow(&client, 1).await, 0, "that one was sent");
 
     // With nobody after it, it is there for the next call.
-    client.set_mode("three:c", Mode::ForcedOpen).unwrap();
+    client.set_mode("three:c", Mode::ForcedOpen).await.unwrap();
     fast(&client, 18).await;
     assert_eq!(trail(&take(&client, 3000).await)[0], "one:a success @stream");
-    client.set_mode("two:b", Mode::Automatic).unwrap();
+    client.set_mode("two:b", Mode::Automatic).await.unwrap();
     assert_eq!(trail(&take(&client, 3000).await)[1], "two:b success @stream");
     assert_eq!(c.started(), 1);
 }

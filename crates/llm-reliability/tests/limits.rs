@@ -171,10 +171,10 @@ async fn the_breaker_is_asked_first_and_whom_it_refuses_costs_nothing() {
     assert!(client.failover("hi").await.unwrap().succeeded(), "the refused ones took nothing");
 
     // Both would refuse.
-    client.set_mode("p:a", Mode::ForcedOpen).unwrap();
+    client.set_mode("p:a", Mode::ForcedOpen).await.unwrap();
     let report = client.failover("hi").await.unwrap();
     assert_eq!((limited(&report.attempts()[0]), ends(&report)), (None, (Ended::Unavailable, None)));
-    client.set_mode("p:a", Mode::Automatic).unwrap();
+    client.set_mode("p:a", Mode::Automatic).await.unwrap();
     let report = client.failover("hi").await.unwrap();
     let (reason, when) = limited(&report.attempts()[0]).unwrap();
     assert_eq!((reason, when), (LimitReason::RequestRate, report.retry_after()));
@@ -433,7 +433,7 @@ async fn who_is_switched_off_or_held_closed_is_limited_all_the_same() {
             .limiter(limiting("p:a", Limits::default().requests(a_minute(1))))
             .build()
             .unwrap();
-        client.set_mode("p:a", mode).unwrap();
+        client.set_mode("p:a", mode).await.unwrap();
         assert!(client.failover("hi").await.unwrap().succeeded());
         assert_eq!(ends(&client.failover("hi").await.unwrap()), (Ended::Unavailable, Some(secs(60))));
     }

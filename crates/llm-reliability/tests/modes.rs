@@ -31,7 +31,7 @@ async fn who_is_held_open_is_passed_over_until_he_is_given_back() {
     let heard = Heard::default();
     let models = [ScriptedModel::new("p:a"), ScriptedModel::new("p:b")];
     let client = builder(&models).observer(heard.clone()).build().unwrap();
-    client.clone().set_mode("p:a", Mode::ForcedOpen).unwrap();
+    client.clone().set_mode("p:a", Mode::ForcedOpen).await.unwrap();
     tokio::time::advance(secs(1_000_000)).await;
 
     let report = client.failover("hi").await.unwrap();
@@ -45,11 +45,11 @@ async fn who_is_held_open_is_passed_over_until_he_is_given_back() {
     let status = client.status().await[0].1;
     assert_eq!((status.state, status.mode, status.retry_after), (State::Open, Mode::ForcedOpen, None));
 
-    client.set_mode("p:b", Mode::ForcedOpen).unwrap();
+    client.set_mode("p:b", Mode::ForcedOpen).await.unwrap();
     for report in [client.failover("hi").await.unwrap(), client.fan_out("hi").await.unwrap()] {
         assert_eq!((report.ended(), report.retry_after()), (Ended::Unavailable, None));
     }
-    client.set_mode("p:a", Mode::Automatic).unwrap();
+    client.set_mode("p:a", Mode::Automatic).await.unwrap();
     assert!(client.failover("hi").await.unwrap().succeeded());
     assert_eq!((models[0].started(), models[1].started()), (1, 1));
     let expected = [
@@ -69,12 +69,12 @@ async fn who_is_held_closed_or_switched_off_is_asked_whatever_he_did() {
             client.failover("hi").await.unwrap();
         }
         assert_eq!(client.failover("hi").await.unwrap().ended(), Ended::Unavailable);
-        client.set_mode("p:a", mode).unwrap();
+        client.set_mode("p:a", mode).await.unwrap();
         for _ in 0..5 {
             assert_eq!(trail(&client.failover("hi").await.unwrap()), ["p:a failed server @first_token"]);
         }
         assert_eq!(client.status().await[0].1.state, State::Closed);
-        client.set_mode("p:a", Mode::Automatic).unwrap();
+        client.set_mode("p:a", Mode::Automatic).await.unwrap();
         for _ in 0..3 {
             client.failover("hi").await.unwrap();
         }
@@ -91,7 +91,7 @@ async fn nobody_waits_for_a_retry_of_someone_who_was_held_open_meanwhile() {
     let client = builder(&models).policy(retries).build().unwrap();
     let hold = async {
         tokio::time::sleep(secs(1)).await;
-        client.set_mode("p:a", Mode::ForcedOpen).unwrap();
+        client.set_mode("p:a", Mode::ForcedOpen).await.unwrap();
     };
     let (report, ()) = futures::future::join(client.failover("hi"), hold).await;
     let report = report.unwrap();
@@ -103,22 +103,23 @@ async fn nobody_waits_for_a_retry_of_someone_who_was_held_open_meanwhile() {
 async fn what_cannot_be_set_is_told_apart_and_changes_nothing() {
     let models = [ScriptedModel::new("p:a").then(Step::answer("ok")), ScriptedModel::new("p:b")];
     let client = builder(&models).build().unwrap();
-    let unknown = client.set_mode("p:c", Mode::ForcedOpen).unwrap_err();
+    let unknown = client.set_mode("p:c", Mode::ForcedOpen).await.unwrap_err();
     assert_eq!(unknown, ModeError::UnknownCandidate("p:c".to_owned()));
     assert_eq!(unknown.to_string(), "no candidate is called `p:c`");
 
     let theirs = Arc::new(InProcessBreaker::default());
     let client = builder(&models).breaker(Arc::<InProcessBreaker>::clone(&theirs)).build().unwrap();
-    assert_eq!(client.set_mode("p:a", Mode::ForcedOpen), Err(ModeError::NotOwnBreaker));
-    assert!(matches!(client.set_mode("p:c", Mode::ForcedOpen), Err(ModeError::UnknownCandidate(_))));
-    assert!(client.failover("hi").await.unwrap().succeeded());
-    theirs.set_mode("p:a", Mode::ForcedOpen).unwrap();
+    let unknown = client.set_mode("p:c", Mode::ForcedOpen).await;
+    assert!(matches!(unknown, Err(ModeError::UnknownCandidate(_))));
+    client.set_mode("p:a", Mode::ForcedOpen).await.unwrap();
+    assert_eq!(theirs.snapshot("p:a").status.mode, Mode::ForcedOpen, "one that was handed in can do it too");
     assert_eq!(trail(&client.failover("hi").await.unwrap())[0], "p:a preempted_open");
 
     let mut tight = Settings::default();
     tight.max_keys = 1;
     let client = builder(&models).breaker_settings(tight).build().unwrap();
-    client.set_mode("p:a", Mode::ForcedOpen).unwrap();
-    assert!(matches!(client.set_mode("p:b", Mode::ForcedOpen), Err(ModeError::NoRoom(_))));
+    client.set_mode("p:a", Mode::ForcedOpen).await.unwrap();
+    let full = client.set_mode("p:b", Mode::ForcedOpen).await;
+    assert_eq!(full, Err(ModeError::Refused(circuit_breaker::ModeError::NoRoom)));
     assert_eq!(trail(&client.failover("hi").await.unwrap()), ["p:a preempted_open", "p:b success @stream"]);
 }

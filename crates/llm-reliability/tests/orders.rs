@@ -497,7 +497,7 @@ async fn an_open_circuit_at_the_start_is_passed_over_and_keeps_its_turn() {
     let (models, seen) = (models("abc", || Step::answer("ok")), Seen::default());
     let turns = Arc::new(Turns::default());
     let client = builder(&models).order(turns.order()).observer(seen.clone()).build().unwrap();
-    client.set_mode("p:b", Mode::ForcedOpen).unwrap();
+    client.set_mode("p:b", Mode::ForcedOpen).await.unwrap();
     let mut trails = Vec::new();
     for _ in 0..3 {
         let report = client.failover("hi").await.unwrap();

@@ -192,7 +192,7 @@ async fn a_hedge_counts_as_long_as_it_runs_and_an_answer_as_long_as_it_is_read()
     order.look(&client).await;
     assert_eq!(order.last(), [0, 0]);
 
-    client.set_mode("p:a", Mode::ForcedOpen).unwrap();
+    client.set_mode("p:a", Mode::ForcedOpen).await.unwrap();
     let mut stream = client.failover_stream("hi").await.unwrap();
     assert!(stream.next().await.unwrap().is_ok());
     order.look(&client).await;
@@ -271,9 +271,9 @@ async fn equals_go_by_priority_and_so_does_the_fallback() {
     assert_eq!(asked(&client).await, "b", "a is as fast, and has a higher number");
     changing.store(100, Ordering::Relaxed);
     ask_all(&client, 3).await;
-    client.set_mode("p:c", Mode::ForcedOpen).unwrap();
+    client.set_mode("p:c", Mode::ForcedOpen).await.unwrap();
     assert_eq!(asked(&client).await, "cb", "an open circuit makes nobody slower");
-    client.set_mode("p:b", Mode::ForcedOpen).unwrap();
+    client.set_mode("p:b", Mode::ForcedOpen).await.unwrap();
     assert_eq!(asked(&client).await, "cba");
 }
 

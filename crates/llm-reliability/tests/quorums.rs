@@ -260,7 +260,7 @@ async fn seats_that_were_passed_over_count_as_seats() {
     ] {
         let client = builder(&models).fan_out(FanOut::new(policy)).build().unwrap();
         for key in &shut {
-            client.set_mode(key, Mode::ForcedOpen).unwrap();
+            client.set_mode(key, Mode::ForcedOpen).await.unwrap();
         }
         let report = client.fan_out("hi").await.unwrap();
         let shown = format!("{policy:?}: {:?}", trail(&report));

@@ -133,7 +133,7 @@ async fn every_report_of_a_call_reads_as_it_was_written() {
             .build()
             .unwrap();
         if rng.u8(..8) == 0 {
-            client.set_mode("p:0", Mode::ForcedOpen).unwrap();
+            client.set_mode("p:0", Mode::ForcedOpen).await.unwrap();
         }
         for _ in 0..3 {
             let report = report(&mut rng, &client).await.unwrap();

@@ -464,7 +464,7 @@ async fn only_the_last_word_of_each_says_when_to_come_back() {
     client.failover("hi").await.unwrap();
     let hold = async {
         tokio::time::sleep(secs(10)).await;
-        client.set_mode("p:a", Mode::ForcedOpen).unwrap();
+        client.set_mode("p:a", Mode::ForcedOpen).await.unwrap();
     };
     let (report, ()) = tokio::join!(client.failover("hi"), hold);
     assert_eq!(ends(&report.unwrap()), (Ended::Unavailable, secs(30), None));

@@ -269,7 +269,7 @@ async fn who_lacks_what_is_needed_is_passed_over_and_its_circuit_never_asked() {
         assert_eq!((report.ended(), report.retry_after()), (Ended::Exhausted, None));
         assert_eq!(report.elapsed(), secs(0));
         // Held open or not makes no difference: the circuit is not asked.
-        client.set_mode("p:a", Mode::ForcedOpen).unwrap();
+        client.set_mode("p:a", Mode::ForcedOpen).await.unwrap();
         let report = client.failover(request).await.unwrap();
         assert_eq!(trail(&report)[0], "p:a preempted_unsupported unsupported", "{missing}");
     }

@@ -18,7 +18,7 @@ use crate::in_process::untracked::{NoRoom, Untold, Untracked};
 use crate::lease::{Ask, LeaseId};
 use crate::refusal::Rejection;
 use crate::settings::{Preset, Settings};
-use crate::status::{Mode, Snapshot, State, Status};
+use crate::status::{Mode, ModeError, Snapshot, State, Status};
 use crate::transition::Transition;
 use events::Listener;
 pub use local::{LocalCircuit, LocalPermit};
@@ -264,6 +264,10 @@ impl Breaker for InProcessBreaker {
 
     async fn status(&self, key: &str) -> Status {
         self.read(key, Machine::status)
+    }
+
+    async fn set_mode(&self, key: &str, mode: Mode) -> Result<(), ModeError> {
+        Self::set_mode(self, key, mode).map_err(|NoRoom| ModeError::NoRoom)
     }
 }
 

@@ -21,9 +21,9 @@ use crate::in_process::InProcessBreaker;
 use crate::in_process::shards::{Place, Shards};
 use crate::lease::{Ask, LeaseId};
 use crate::refusal::{RejectReason, Rejection};
-use crate::settings::Trip;
-use crate::status::{Mode, Snapshot, State, Status};
-use crate::store::{OnOutage, StoreUnavailable, Unavailable};
+use crate::settings::{DAY, Trip};
+use crate::status::{Mode, ModeError, Snapshot, State, Status};
+use crate::store::{Choice, OnOutage, StoreUnavailable, Unavailable};
 use known::Known;
 use scripts::{ASK, Answer, LOOK, MODE, Said, rules};
 
@@ -66,7 +66,7 @@ pub(super) struct Core {
     local: InProcessBreaker,
     /// As they are written; `None` where they are not always the same.
     rules: Option<Rules>,
-    on_outage: OnOutage,
+    on_outage: Choice,
     known: Shards<Known>,
     /// Names this worker in the reports to a window, of which each has a number.
     reporter: Box<str>,
@@ -79,18 +79,14 @@ impl RedisBreaker {
         let known = Shards::new(local.settings().max_keys);
         let reporter = format!("{:032x}", LeaseId::new().as_u128()).into();
         let shared = Arc::clone(store.shared());
-        let (on_outage, reports) = (OnOutage::default(), AtomicU64::new(0));
+        let (on_outage, reports) = (Choice::default(), AtomicU64::new(0));
         let rules = local.settings().jitter.is_none().then(|| rules(local.settings()));
         Self { core: Arc::new(Core { shared, local, rules, on_outage, known, reporter, reports }) }
     }
 
     /// Says what to answer while the store is out of reach. [`OnOutage::LocalFallback`] unless set.
-    ///
-    /// Has no effect once the breaker is in use.
-    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        if let Some(core) = Arc::get_mut(&mut self.core) {
-            core.on_outage = on_outage;
-        }
+    pub fn on_outage(self, on_outage: OnOutage) -> Self {
+        self.core.on_outage.set(on_outage);
         self
     }
 
@@ -188,11 +184,12 @@ impl Core {
     fn there<'a>(&self, place: &'a mut Place<'_, Known>) -> Option<&'a mut Known> {
         if place.get().is_none() || place.is_sweep_due() {
             let now = Instant::now();
-            let keep = |known: &Known| known.matters(self.shared.staleness, now);
+            let silence = self.local.settings().stale_after();
+            let keep = |silence| move |known: &Known| known.matters(self.shared.staleness, silence, now);
             if place.is_sweep_due() {
-                place.tidy(keep, self.local.time());
+                place.tidy(keep(silence.max(DAY)), self.local.time());
             }
-            if place.get().is_none() && !place.insert_with(Known::default, keep, self.local.time()) {
+            if place.get().is_none() && !place.insert_with(Known::default, keep(silence), self.local.time()) {
                 return None;
             }
         }
@@ -281,6 +278,10 @@ impl Breaker for RedisBreaker {
         }
     }
 
+    async fn set_mode(&self, key: &str, mode: Mode) -> Result<(), ModeError> {
+        Self::set_mode(self, key, mode).await.map_err(|StoreUnavailable| ModeError::StoreUnavailable)
+    }
+
     async fn flush(&self) {
         self.core.send_all();
         self.core.shared.flush().await;
@@ -292,7 +293,7 @@ impl fmt::Debug for RedisBreaker {
         f.debug_struct("RedisBreaker")
             .field("store", self.core.shared.store.name())
             .field("settings", self.core.local.settings())
-            .field("on_outage", &self.core.on_outage)
+            .field("on_outage", &self.core.on_outage.get())
             .finish_non_exhaustive()
     }
 }

@@ -114,6 +114,8 @@ impl Cluster {
         self.look().await?;
         let mut owners = self.owners(slots.clone());
         if owners.is_empty() {
+            // Who was asked may not have known, or the slots are still to be given to somebody.
+            self.known.lock().stale = true;
             return Err(nobody());
         }
         let mut writes = FuturesUnordered::new();

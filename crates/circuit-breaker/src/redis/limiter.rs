@@ -21,7 +21,7 @@ use crate::lease::{Ask, LeaseId};
 use crate::limiter::{Cost, Limiter, Reservation};
 use crate::limits::amounts;
 use crate::refusal::{LimitReason, Limited};
-use crate::store::{OnOutage, Unavailable};
+use crate::store::{Choice, OnOutage, Unavailable};
 use scripts::{Answer, DEFER, END, LOOK, TAKE, rules, written};
 
 /// A limiter whose rates, calls in flight and retry hints are shared by all workers that use the same store, prefix and
@@ -60,7 +60,7 @@ struct Core {
     /// As they are written, and those of the keys that have others.
     rules: Rules,
     exceptions: HashMap<Arc<str>, Rules>,
-    on_outage: OnOutage,
+    on_outage: Choice,
     known: Shards<Known>,
 }
 
@@ -75,6 +75,8 @@ struct Known {
     stood_in: Option<u64>,
 }
 
+/// Beyond it, times are more than there are numbers.
+const FOREVER: Duration = Duration::from_secs(1 << 31);
 /// How long a report of a call's end is worth sending.
 const LASTS: Duration = Duration::from_secs(600);
 
@@ -82,7 +84,7 @@ impl RedisLimiter {
     /// A limiter that allows what `local` would, to all who share the store together.
     pub fn new(store: &RedisStore, local: InProcessLimiter) -> Self {
         let known = Shards::new(local.max_tracked());
-        let (shared, on_outage) = (Arc::clone(store.shared()), OnOutage::default());
+        let (shared, on_outage) = (Arc::clone(store.shared()), Choice::default());
         let (usual, others) = local.all_limits();
         let exceptions = others.iter().map(|(key, limits)| (Arc::clone(key), rules(limits))).collect();
         let rules = rules(usual);
@@ -90,12 +92,8 @@ impl RedisLimiter {
     }
 
     /// Says what to answer while the store is out of reach. [`OnOutage::LocalFallback`] unless set.
-    ///
-    /// Has no effect once the limiter is in use.
-    pub fn on_outage(mut self, on_outage: OnOutage) -> Self {
-        if let Some(core) = Arc::get_mut(&mut self.core) {
-            core.on_outage = on_outage;
-        }
+    pub fn on_outage(self, on_outage: OnOutage) -> Self {
+        self.core.on_outage.set(on_outage);
         self
     }
 }
@@ -120,7 +118,7 @@ impl Core {
         let invocation = self.invocation(script, key, more);
         let answer = Answer::read(self.shared.run(&invocation).await?);
         let answer = answer.ok_or(Unavailable { sent: true, refused: true })?;
-        if self.local.limits(key).is_unbounded() {
+        if self.local.limits(key).is_unbounded() || answer.deferred_until > Instant::now() {
             self.learn(key, &answer, invocation.told());
         }
         Ok(answer)
@@ -151,6 +149,17 @@ impl Core {
             place.insert_with(|| known, keep, self.local.time());
         }
         place.get()
+    }
+
+    /// The refusal of a key of which it is known that it is to be left alone.
+    fn hint(&self, key: &str) -> Option<Limited> {
+        // With a clock of their own, tests have the store alone decide.
+        if self.shared.clock.is_some() {
+            return None;
+        }
+        let until = self.known.lock(key).get()?.deferred_until;
+        let rest = until.saturating_duration_since(Instant::now());
+        (!rest.is_zero()).then(|| Limited::new(LimitReason::Deferred).with_retry_after(rest))
     }
 
     /// The answer of what is known of a key without limits, and a look in the background where that gets old.
@@ -191,7 +200,10 @@ impl Core {
     }
 
     /// What the store may have reserved, or reserves later, is given back.
-    fn take_back(self: &Arc<Self>, key: &str, lease: LeaseId) {
+    fn give_up(self: &Arc<Self>, key: &str, lease: LeaseId) {
+        if self.local.limits(key).is_unbounded() {
+            return;
+        }
         let nothing = Cost::REQUEST.with_requests(0).with_input_tokens(0).with_output_tokens(0);
         self.end(key, lease, &nothing, &nothing, LATE);
     }
@@ -225,10 +237,18 @@ impl Limiter for RedisLimiter {
             (core.ask_store(&TAKE, key, args).await.map(|answer| answer.said), estimated)
         };
         match answer {
-            Ok(said) => said.map(|()| Reservation::new(reserved)),
+            Ok(Ok(())) => match core.hint(key) {
+                // It is on its way to the store still.
+                Some(limited) => {
+                    core.give_up(key, ask.lease);
+                    Err(limited)
+                }
+                None => Ok(Reservation::new(reserved)),
+            },
+            Ok(Err(limited)) => Err(limited),
             Err(unavailable) => {
-                if unavailable.sent && !core.local.limits(key).is_unbounded() {
-                    core.take_back(key, ask.lease);
+                if unavailable.sent {
+                    core.give_up(key, ask.lease);
                 }
                 core.stand_in(key, ask, cost).await
             }
@@ -252,8 +272,7 @@ impl Limiter for RedisLimiter {
     fn abandon(&self, key: &str, lease: LeaseId, reservation: Option<Reservation>) {
         match reservation {
             Some(reservation) if reservation.degraded => self.core.give_back_alone(key, lease, reservation),
-            _ if self.core.local.limits(key).is_unbounded() => {}
-            _ => self.core.take_back(key, lease),
+            _ => self.core.give_up(key, lease),
         }
     }
 
@@ -275,7 +294,8 @@ impl Core {
         let invocation = self.invocation(&DEFER, key, [Arg::Number(micros(delay))]);
         let mut place = self.known.lock(key);
         if let Some(known) = self.there(&mut place) {
-            known.deferred_until = known.deferred_until.max(invocation.told() + delay);
+            let until = invocation.told().checked_add(delay.min(FOREVER)).unwrap_or(invocation.told());
+            known.deferred_until = known.deferred_until.max(until);
         }
         drop(place);
         self.postpone_alone(key, delay);
@@ -288,7 +308,7 @@ impl fmt::Debug for RedisLimiter {
         f.debug_struct("RedisLimiter")
             .field("store", self.core.shared.store.name())
             .field("local", &self.core.local)
-            .field("on_outage", &self.core.on_outage)
+            .field("on_outage", &self.core.on_outage.get())
             .finish_non_exhaustive()
     }
 }

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::script::Invocation;
 use super::shared::Shared;
@@ -31,6 +32,7 @@ pub(super) const LATE: Duration = Duration::from_secs(60);
 const ROOM: usize = 8192;
 /// As many are under way at a time.
 const AT_ONCE: usize = 64;
+const BETWEEN_SEARCHES: Duration = Duration::from_secs(1);
 /// How often a letter is sent that is refused, while others are not.
 const TRIES: u8 = 3;
 
@@ -52,6 +54,8 @@ struct State {
     /// The first of those under way.
     sending: Option<u64>,
     draining: bool,
+    /// When what does not matter any more was looked for last.
+    searched: Option<Instant>,
     next: u64,
     dropped: u64,
 }
@@ -73,6 +77,19 @@ impl Queued {
 }
 
 impl State {
+    fn len(&self) -> usize {
+        self.waiting.len() + self.parked.len()
+    }
+
+    /// Whether it is time to look for what does not matter any more: a full queue is not searched for each letter.
+    fn forgets(&mut self) -> bool {
+        let due = self.searched.is_none_or(|searched| searched.elapsed() >= BETWEEN_SEARCHES);
+        if due {
+            self.searched = Some(Instant::now());
+        }
+        due
+    }
+
     fn oldest(&self) -> Option<u64> {
         let queued = self.parked.iter().chain(self.waiting.front());
         queued.map(|queued| queued.number).chain(self.sending).min()
@@ -99,7 +116,12 @@ impl Outbox {
     /// Queues it, if there is room. If not, how many were dropped so far.
     pub(super) fn push(&self, letter: Letter) -> Result<(), u64> {
         let mut state = self.state.lock();
-        if state.waiting.len() + state.parked.len() >= ROOM {
+        if state.len() >= ROOM && state.forgets() {
+            let matters = |queued: &Queued| queued.letter.invocation.told().elapsed() <= queued.letter.lasts;
+            state.waiting.retain(matters);
+            state.parked.retain(matters);
+        }
+        if state.len() >= ROOM {
             state.dropped += 1;
             return Err(state.dropped);
         }
@@ -111,6 +133,13 @@ impl Outbox {
             state.waiting.push_back(queued);
         }
         Ok(())
+    }
+
+    /// One more is lost. How many are so far.
+    fn drop_one(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.dropped += 1;
+        state.dropped
     }
 
     /// What goes out next, and which parts have to be watched from now on, as they are down. What does not matter any more
@@ -162,8 +191,8 @@ impl Shared {
         }
     }
 
-    /// Waits until everything that was told so far has arrived or does not matter any more, or the store is lost, or there
-    /// is no runtime to send it.
+    /// Waits until everything that was told so far has arrived or does not matter any more, also while the store is lost; or
+    /// until there is no runtime to send it.
     pub(super) async fn flush(self: &Arc<Self>) {
         let target = self.outbox.state.lock().next;
         loop {
@@ -174,7 +203,7 @@ impl Shared {
                 (state.oldest().is_none_or(|oldest| oldest >= target), state.draining)
             };
             let nobody = !draining && Handle::try_current().is_err();
-            if done || nobody || self.store.is_any_down() {
+            if done || nobody {
                 return;
             }
             moved.await;
@@ -272,7 +301,10 @@ impl Sending<'_> {
                         answered(answer);
                     }
                 }
-                Err(Unavailable { refused: true, .. }) if queued.tries + 1 >= TRIES => {}
+                Err(Unavailable { refused: true, .. }) if queued.tries + 1 >= TRIES => {
+                    let dropped = self.shared.outbox.drop_one();
+                    self.shared.queued(Err(dropped));
+                }
                 Err(Unavailable { refused, .. }) => {
                     again.push(Queued { tries: queued.tries + u8::from(refused), ..queued });
                 }

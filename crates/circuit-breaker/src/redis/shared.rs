@@ -41,7 +41,7 @@ impl Shared {
 
     /// A number for the present outage.
     pub(super) fn outage(&self, key: &str) -> u64 {
-        self.store.recoveries(self.lane(key))
+        self.store.era(self.lane(key))
     }
 
     /// Ends when every part of the store is in use.

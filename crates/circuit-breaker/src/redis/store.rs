@@ -19,11 +19,12 @@ use crate::store::{Listener, Store, StoreEvent, StoreUnavailable};
 ///
 /// # When the store is away
 ///
-/// No call waits for it longer than the [timeout](RedisStoreBuilder::timeout). With the first call that it does not serve
-/// in time the store counts as lost: those who wait for it are answered at once as their backend's
+/// No question waits for it longer than the [timeout](RedisStoreBuilder::timeout). With the first that it does not answer
+/// in time, or with a connection that breaks, the store counts as lost: those who wait for it are answered at once as their backend's
 /// [`OnOutage`](crate::OnOutage) says, those who come later do not ask it at all, and their answers are marked as degraded.
 /// It is probed in the background, with a new connection each time, and used again as soon as it takes what is written.
-/// What is reported meanwhile waits in a bounded queue.
+/// What is reported meanwhile waits in a bounded queue. A question that a store refuses which is otherwise well, as somebody
+/// else's entry is in the way, is answered as without the store too, and nothing else is concerned.
 ///
 /// A failover behind one address, as a proxy in front of Sentinel or a managed Redis makes it, is an outage that ends by
 /// itself.
@@ -41,9 +42,13 @@ use crate::store::{Listener, Store, StoreEvent, StoreUnavailable};
 /// # Runtimes
 ///
 /// Background work runs in the Tokio runtime that the store is used in. Where that ends, the next runtime that it is used
-/// in takes over. Under Tokio's paused time every call would seem to take too long: use real time with a real store.
+/// in takes over; one that goes on existing and is not driven any more, as a current-thread runtime outside of `block_on`, keeps
+/// what it has begun to itself, so use the store in one that runs. Under Tokio's paused time every call would seem to take too long: use real time with a real store.
 ///
-/// Clones are the same store. Before a program ends, [`flush`](crate::Breaker::flush) what was reported.
+/// Clones are the same store. Before a program ends, [`flush`](crate::Breaker::flush) the breaker and the limiter: what was
+/// reported may be on its way.
+#[doc = ""]
+#[doc = include_str!("../../SHARED.md")]
 #[derive(Clone)]
 pub struct RedisStore {
     shared: Arc<Shared>,
@@ -143,7 +148,7 @@ impl RedisStoreBuilder {
     }
 
     /// Sets what the names of all entries begin with: `circuit-breaker` unless set. Who has the same prefix shares the
-    /// same state.
+    /// state of the same keys: give each service, and each environment of it, one of its own.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self

@@ -102,10 +102,10 @@ impl<L: Link> Store<L> {
         self.lanes.iter().any(|lane| lane.is_down())
     }
 
-    /// Grows each time that this lane recovers.
+    /// A number for each time that this lane is lost, and for each that it is not.
     #[cfg(feature = "redis")]
-    pub(crate) fn recoveries(&self, lane: usize) -> u64 {
-        self.lane(lane).map_or(0, |lane| lane.recoveries())
+    pub(crate) fn era(&self, lane: usize) -> u64 {
+        self.lane(lane).map_or(0, |lane| lane.era())
     }
 
     /// Ends when this lane is in use, for the first time or again, or never will be.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 pub enum StoreEvent {
     /// It is left alone from now on, and asked in the background whether it is back. Until then the backends answer as
     /// [`OnOutage`](super::OnOutage) says, and nobody waits.
+    ///
+    /// Of a Cluster it is one part that is lost, with the keys in it, of 64 that are watched apart; each tells for itself
+    /// when it is lost and when it is back.
     Lost {
         /// The store, without credentials.
         store: Arc<str>,
@@ -22,8 +25,8 @@ pub enum StoreEvent {
         /// The store, without credentials.
         store: Arc<str>,
     },
-    /// There was no room for more reports of calls that ended, as too many were waiting for the store already. Told at
-    /// once for the first, and then when so many have become twice as many.
+    /// A report of a call that ended, or a hint, is lost: too many were waiting for the store already, or the store is there
+    /// and refuses it. Told at once for the first, and then when so many have become twice as many.
     Dropped {
         /// The store, without credentials.
         store: Arc<str>,

@@ -25,6 +25,7 @@ pub(super) struct Lane {
     /// The same in a word, as every healthy call looks at it.
     down: AtomicBool,
     recoveries: AtomicU64,
+    losses: AtomicU64,
     probed: AtomicBool,
     last: Mutex<Recovery>,
     born: Instant,
@@ -48,6 +49,7 @@ impl Lane {
             phase: watch::Sender::new(Phase::Unknown),
             down: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
+            losses: AtomicU64::new(0),
             probed: AtomicBool::new(false),
             last: Mutex::default(),
             born: Instant::now(),
@@ -71,12 +73,19 @@ impl Lane {
         self.recoveries.load(Ordering::Acquire)
     }
 
+    /// A number for each time that it is lost, and for each that it is not.
+    #[cfg(feature = "redis")]
+    pub(super) fn era(&self) -> u64 {
+        2 * self.losses.load(Ordering::Acquire) + u64::from(!self.is_down())
+    }
+
     /// Opens, unless it recovered since. Says whether this call opened it.
     pub(super) fn fail(&self, since: u64) -> bool {
         self.phase.send_if_modified(|phase| {
             let opens = *phase != Phase::Down && self.recoveries() == since;
             if opens {
                 *phase = Phase::Down;
+                self.losses.fetch_add(1, Ordering::AcqRel);
                 self.down.store(true, Ordering::Release);
             }
             opens

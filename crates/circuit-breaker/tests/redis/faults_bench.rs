@@ -142,7 +142,6 @@ impl Bench {
             at_once(self.rotation.next("key")).unwrap_err();
             at_once(self.rotation.reset("key")).unwrap_err();
             at_once(self.breaker.set_mode("key", circuit_breaker::Mode::Disabled)).unwrap_err();
-            at_once(self.breaker.flush());
             // The others have their turn too, as they would in a program.
             tokio::task::yield_now().await;
         }

@@ -8,6 +8,7 @@
     reason = "helpers of tests count as production code for these"
 )]
 
+mod access;
 mod cancel;
 mod contract;
 mod cut;
@@ -16,6 +17,7 @@ mod faults;
 mod faults_bench;
 mod faults_flapping;
 mod limiter_programs;
+mod mishaps;
 mod numbers;
 mod outage;
 mod outbox;

@@ -128,13 +128,8 @@ impl StoreConfig {
                 return Err(invalid(setting, "does nothing without `redis` or `redis_env`"));
             }
         }
-        for (setting, is_set) in [
-            ("memcached", self.memcached.is_some()),
-            ("rotation_on_outage", self.rotation_on_outage.is_some()),
-        ] {
-            if is_set && order != OrderName::RoundRobin {
-                return Err(invalid(setting, "does nothing without `failover.order = \"round_robin\"`"));
-            }
+        if self.memcached.is_some() && order != OrderName::RoundRobin {
+            return Err(invalid("memcached", "does nothing without `failover.order = \"round_robin\"`"));
         }
         self.check_rules()
     }
@@ -159,6 +154,10 @@ impl StoreConfig {
                           variable, and the variable's name into `redis_env`";
             return Err(invalid("redis", reason));
         }
+        // It would switch off the check of who answers, which nobody should do in passing.
+        if self.redis.iter().flat_map(Nodes::as_slice).any(|url| url.contains('#')) {
+            return Err(invalid("redis", "has a `#` in it, which is not for a configuration"));
+        }
         if !self.redis_env.iter().flat_map(Nodes::as_slice).all(|name| variable::is_name(name)) {
             let reason = "is not the name of an environment variable; the URL itself belongs into `redis`, if it has no \
                           password";
@@ -178,8 +177,11 @@ impl StoreConfig {
             }
             _ => {}
         }
-        if self.timeout == Some(Duration::ZERO) {
-            return Err(invalid("timeout", "is zero: the store could never be in time"));
+        if self.timeout.is_some_and(|timeout| timeout < SHORTEST) {
+            return Err(invalid("timeout", "is below 1 ms: the store could never be in time"));
+        }
+        if self.staleness.is_some_and(|staleness| staleness > STALEST) {
+            return Err(invalid("staleness", "is above 1 min: what others find out would come too late"));
         }
         if self.timeout.is_some_and(|timeout| timeout >= LONGEST) {
             return Err(invalid("timeout", "is not below 5 s: calls give up on any store by then"));
@@ -187,6 +189,12 @@ impl StoreConfig {
         Ok(())
     }
 }
+
+/// No answer of any store comes sooner.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What is older is of no use to anybody.
+const STALEST: Duration = Duration::from_secs(60);
 
 /// How long a call of a client waits for any store. What is to be done without the store would come too late.
 const LONGEST: Duration = Duration::from_secs(5);

@@ -19,24 +19,17 @@ pub(super) enum Choice {
 type Wrap = dyn FnOnce(InProcessBreaker) -> Arc<dyn Breaker> + Send + Sync;
 
 impl Choice {
-    /// The breaker, and the same where it is the client's own.
-    pub(super) fn make(
-        self,
-        settings: Settings,
-        observer: &Arc<dyn Observer>,
-    ) -> (Arc<dyn Breaker>, Option<Arc<InProcessBreaker>>) {
+    /// The breaker.
+    pub(super) fn make(self, settings: Settings, observer: &Arc<dyn Observer>) -> Arc<dyn Breaker> {
         let local = || {
             let observer = Arc::clone(observer);
             let listener = move |transition: &Transition| observer.on_transition(transition);
             InProcessBreaker::new(settings).on_transition(listener)
         };
         match self {
-            Self::Given(breaker) => (breaker, None),
-            Self::Wrapped(wrap) => (wrap(local()), None),
-            Self::Own => {
-                let own = Arc::new(local());
-                (Arc::<InProcessBreaker>::clone(&own), Some(own))
-            }
+            Self::Given(breaker) => breaker,
+            Self::Wrapped(wrap) => wrap(local()),
+            Self::Own => Arc::new(local()),
         }
     }
 }

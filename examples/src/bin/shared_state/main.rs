@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::fleet::{Fleet, title};
 use crate::service::{Arrival, Mood, Service};
-use crate::worker::{COOLDOWN, HOLD, STALENESS};
+use crate::worker::{COOLDOWN, HOLD, LONGEST_CALL, STALENESS};
 
 const WORKERS: [&str; 4] = ["ann", "bob", "cem", "dee"];
 /// A busy machine may be late by so much.
@@ -70,9 +70,10 @@ async fn show() -> Result<(), Box<dyn Error>> {
 
     title(&format!("{} is killed, and has the probe until its lease ends", probe.worker))?;
     fleet.kill(&probe.worker).await?;
+    check(probe.at.elapsed() < LONGEST_CALL, "it is killed before it has an answer, or gives up")?;
     service.becomes(Mood::Answers);
     let next = first_arrival(&service, before + 1).await?;
-    check(next.worker != probe.worker, "another takes over")?;
+    check(next.at - probe.at + LATE >= HOLD, "nobody takes over before the lease has ended")?;
     fleet.all_say("answered", "").await?;
     let (waited, lease) = (seconds(next.at - probe.at), seconds(HOLD));
     remark(&format!("{} took over after {waited}; the lease was for {lease}", next.worker))?;

@@ -16,8 +16,8 @@ use tokio::time::{sleep, timeout};
 pub(crate) const STALENESS: Duration = Duration::from_millis(250);
 pub(crate) const COOLDOWN: Duration = Duration::from_secs(2);
 /// How long a probe keeps its slot that is heard of no more: longer than any call takes.
-pub(crate) const HOLD: Duration = Duration::from_secs(3);
-const LONGEST_CALL: Duration = Duration::from_millis(2500);
+pub(crate) const HOLD: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST_CALL: Duration = Duration::from_millis(4500);
 const PAUSE: Duration = Duration::from_millis(40);
 
 /// Works until it is killed.

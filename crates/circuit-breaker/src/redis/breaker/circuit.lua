@@ -43,6 +43,12 @@ local function sums(first)
   return { calls = tonumber(fields[first]) or 0, failures = tonumber(fields[first + 1]) or 0,
     slow = tonumber(fields[first + 2]) or 0 }
 end
+-- Nothing has happened yet that is still to come: the clock was put back, and cooldowns with it.
+if entered > now then
+  open_until = math.max(open_until - (entered - now), 0)
+  entered = now
+  redis.call('HSET', circuit, 't', string.format('%.0f', entered), 'u', string.format('%.0f', open_until))
+end
 -- Of the probes, and of the window of calls.
 local results, last_sums = sums(8), sums(11)
 

@@ -16,14 +16,18 @@ use crate::transition::Transition;
 /// matters when the store is lost.
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// For so long what is expected of the store is believed rather than what it said to others' questions.
+const EXPECTED: Duration = Duration::from_secs(1);
+
 /// One circuit, as this worker knows it.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) view: Option<View>,
     /// Somebody is looking already.
     pub(super) looking: bool,
-    /// Failures in a row that this worker saw.
+    /// Failures in a row that this worker saw, and when it saw the last of them.
     pub(super) row: u32,
+    failed: Option<Instant>,
     /// Results on their way to a window, and the epoch that they belong to.
     pub(super) unsent: Unsent,
     /// What the listener was told last.
@@ -31,6 +35,9 @@ pub(super) struct Known {
     /// The outage for which the breaker that stands in was told what is known here.
     pub(super) stood_in: Option<u64>,
 }
+
+/// So late, nobody will do what was due.
+const LATE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
@@ -53,7 +60,9 @@ impl Unsent {
     /// Sees to it that they are sent within `delay`. Whether somebody has to, who does not yet.
     pub(super) fn falls_due(&mut self, delay: Duration) -> bool {
         let due = Instant::now() + delay;
-        let earlier = self.due.is_none_or(|planned| due < planned);
+        // Who was to send them may have gone with its runtime.
+        let late = |planned: Instant| planned + LATE < due;
+        let earlier = self.due.is_none_or(|planned| due < planned || late(planned));
         if earlier {
             self.due = Some(due);
         }
@@ -67,6 +76,7 @@ impl Default for Known {
             view: None,
             looking: false,
             row: 0,
+            failed: None,
             unsent: Unsent::default(),
             told: (State::Closed, Mode::Automatic),
             stood_in: None,
@@ -119,7 +129,8 @@ impl Known {
         if self.view.is_some_and(|view| epoch < view.epoch || view.mode == Mode::Disabled) {
             return None;
         }
-        self.row = if failed { self.row.saturating_add(1) } else { 0 };
+        (self.row, self.failed) =
+            if failed { (self.row.saturating_add(1), Some(Instant::now())) } else { (0, None) };
         let closed = self.view.is_none_or(|view| view.state == State::Closed && view.mode == Mode::Automatic);
         (closed && self.row >= threshold.get()).then_some(self.row)
     }
@@ -135,12 +146,13 @@ impl Known {
             until: told + cooldown.min(Duration::from_secs(1 << 31)),
             asked: told,
             heard: told,
+            expected: true,
         });
     }
 
-    /// There is a reason to remember it.
-    pub(super) fn matters(&self, staleness: Duration, now: Instant) -> bool {
-        self.row > 0
+    /// There is a reason to remember it. What has failed is forgotten when nothing was heard of it for `silence`.
+    pub(super) fn matters(&self, staleness: Duration, silence: Duration, now: Instant) -> bool {
+        self.failed.is_some_and(|failed| now.saturating_duration_since(failed) < silence)
             || !self.unsent.ended.is_empty()
             || self.view.is_some_and(|view| {
                 now.saturating_duration_since(view.asked) < staleness
@@ -162,6 +174,10 @@ impl View {
     fn follows(&self, earlier: &Self) -> bool {
         match self.epoch.cmp(&earlier.epoch) {
             Ordering::Greater => true,
+            // What was asked meanwhile may be older than what is expected, which has an answer of its own.
+            Ordering::Equal if earlier.expected => {
+                self.asked == earlier.asked || self.asked >= earlier.asked + EXPECTED
+            }
             Ordering::Equal => self.asked >= earlier.asked,
             Ordering::Less => self.asked >= earlier.heard,
         }

@@ -19,32 +19,36 @@ impl Core {
         if !self.shared.is_down(key) {
             return None;
         }
-        match self.on_outage {
+        match self.on_outage.get() {
             OnOutage::LocalFallback => {
                 if let Some(decided) = self.prepare(key) {
                     return Some(decided);
                 }
                 self.local.try_acquire(key).map(degraded)
             }
-            OnOutage::FailOpen | OnOutage::FailClosed => Some(self.fixed()),
+            OnOutage::FailOpen | OnOutage::FailClosed => Some(self.fixed(key)),
         }
     }
 
     /// An answer without the store.
     pub(super) async fn stand_in(&self, key: &str, ask: &Ask) -> Result<Admission, Rejection> {
-        match self.on_outage {
+        match self.on_outage.get() {
             OnOutage::LocalFallback => {
                 if let Some(decided) = self.prepare(key) {
                     return decided;
                 }
                 degraded(self.local.acquire(key, ask).await)
             }
-            OnOutage::FailOpen | OnOutage::FailClosed => self.fixed(),
+            OnOutage::FailOpen | OnOutage::FailClosed => self.fixed(key),
         }
     }
 
-    fn fixed(&self) -> Result<Admission, Rejection> {
-        match self.on_outage {
+    fn fixed(&self, key: &str) -> Result<Admission, Rejection> {
+        let view = self.known.lock(key).get().and_then(|known| known.view);
+        if let Some(decided) = view.and_then(|view| by_hand(view.mode)) {
+            return decided;
+        }
+        match self.on_outage.get() {
             OnOutage::FailClosed => Err(Rejection::new(RejectReason::StoreUnavailable).with_degraded(true)),
             _ => Ok(Admission::closed(0).with_degraded(true)),
         }
@@ -57,10 +61,8 @@ impl Core {
         let mut place = self.known.lock(key);
         let known = self.there(&mut place)?;
         let view = known.view;
-        match view.map_or(Mode::Automatic, |view| view.mode) {
-            Mode::Automatic => {}
-            Mode::ForcedOpen => return Some(degraded(Err(Rejection::new(RejectReason::ForcedOpen)))),
-            Mode::ForcedClosed | Mode::Disabled => return Some(Ok(Admission::closed(0).with_degraded(true))),
+        if let Some(decided) = view.and_then(|view| by_hand(view.mode)) {
+            return Some(decided);
         }
         // Where nothing is known, what the one who stands in has seen itself is better: this may have been forgotten only.
         let anything = view.is_some() || known.row > 0;
@@ -80,28 +82,32 @@ impl Core {
         admission: Admission,
         settlement: Settlement,
     ) {
-        if self.on_outage == OnOutage::LocalFallback {
+        let view = self.known.lock(key).get().and_then(|known| known.view);
+        let automatic = view.is_none_or(|view| view.mode == Mode::Automatic);
+        if self.on_outage.get() == OnOutage::LocalFallback && automatic {
             let opened = self.local.settle_alone(key, held, &admission, &settlement);
             self.publish(key, opened);
         }
     }
 
+    /// Whether another decides about this circuit now, and not a person. It then knows what is known of it.
+    pub(super) fn stands_in(&self, key: &str) -> bool {
+        self.on_outage.get() == OnOutage::LocalFallback
+            && self.shared.is_down(key)
+            && self.prepare(key).is_none()
+    }
+
     /// A call ended that was admitted with the store, which is lost now. The store hears of it when it is back; who stands
     /// in hears of it now.
     pub(super) fn also_alone(self: &Arc<Self>, key: &str, settlement: Settlement) {
-        if self.on_outage != OnOutage::LocalFallback || !self.shared.is_down(key) {
-            return;
-        }
-        if self.prepare(key).is_none()
-            && let Some(Ok(admission)) = self.local.try_acquire(key)
-        {
+        if let Some(Ok(admission)) = self.local.try_acquire(key) {
             let opened = self.local.settle_alone(key, None, &admission, &settlement);
             self.publish(key, opened);
         }
     }
 
     pub(super) fn give_back_alone(&self, key: &str, held: LeaseId, admission: Admission) {
-        if self.on_outage == OnOutage::LocalFallback {
+        if self.on_outage.get() == OnOutage::LocalFallback {
             self.local.abandon(key, held, Some(admission));
         }
     }
@@ -119,13 +125,22 @@ impl Core {
             Some(view) if view.mode != Mode::Automatic => {
                 Status::new(view.state(), view.failures).with_mode(view.mode)
             }
-            _ if self.on_outage != OnOutage::LocalFallback => Status::default(),
+            _ if self.on_outage.get() != OnOutage::LocalFallback => Status::default(),
             _ => {
                 self.prepare(key);
                 self.local.status(key).await
             }
         };
         status.with_degraded(true)
+    }
+}
+
+/// What a person decided holds on without the store.
+fn by_hand(mode: Mode) -> Option<Result<Admission, Rejection>> {
+    match mode {
+        Mode::Automatic => None,
+        Mode::ForcedOpen => Some(degraded(Err(Rejection::new(RejectReason::ForcedOpen)))),
+        Mode::ForcedClosed | Mode::Disabled => Some(Ok(Admission::closed(0).with_degraded(true))),
     }
 }
 

@@ -45,6 +45,8 @@ impl Core {
         if settlement.verdict == Verdict::Neutral {
             return;
         }
+        // Before it is counted here, as who stands in begins with what was counted.
+        let alone = self.stands_in(key);
         let failed = settlement.verdict == Verdict::Failure;
         match self.local.settings().trip {
             Trip::Consecutive(_) => self.count(key, admission.epoch, failed),
@@ -52,7 +54,9 @@ impl Core {
                 self.gather(key, admission.epoch, failed, self.local.settings().is_slow(settlement.latency));
             }
         }
-        self.also_alone(key, settlement);
+        if alone {
+            self.also_alone(key, settlement);
+        }
     }
 
     /// A lease is given back that has no verdict.
@@ -194,7 +198,8 @@ impl Core {
     /// Larger than all before, also where the clock is put back. It begins with the time, so that the store can tell who
     /// has not reported for long.
     fn next_report(&self) -> u64 {
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, micros);
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = u64::try_from(time.as_micros()).unwrap_or_default();
         let later = |last: u64| Some(time.max(last.saturating_add(1)));
         self.reports
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, later)

@@ -83,6 +83,8 @@ pub(super) struct View {
     pub(super) asked: Instant,
     /// When the answer came.
     pub(super) heard: Instant,
+    /// The store has not said so yet.
+    pub(super) expected: bool,
 }
 
 impl Answer {
@@ -121,6 +123,7 @@ impl Answer {
                 until: heard + Duration::from_micros(rest),
                 asked,
                 heard,
+                expected: false,
             },
             probes: small(probes),
             counts: Counts { calls, failures: failed, slow },

@@ -15,9 +15,11 @@ end
 local age = tonumber(ARGV[2])
 
 local fields = redis.call('HMGET', account, 'at', 'd', 'h1', 't1', 'a1', 'h2', 't2', 'a2', 'h3', 't3', 'a3')
--- Time does not go back, also where the server's clock does.
-now = math.max(now, tonumber(fields[1]) or 0)
-local deferred_until = tonumber(fields[2]) or 0
+-- Time does not go back, also where the server's clock does by a little. By more, it was put right, and hints with it.
+local ahead = (tonumber(fields[1]) or 0) - now
+local put_back = ahead > 1000000
+if not put_back then now = math.max(now, now + ahead) end
+local deferred_until = math.max((tonumber(fields[2]) or 0) - (put_back and ahead or 0), 0)
 
 -- Requests, input, output. A burst of 0 says that there is no such rate.
 local rates = {}
@@ -109,3 +111,6 @@ end
 local function answer(said, reason, wait)
   return { said, reason or 0, math.min(wait or 0, 36500 * DAY), math.max(deferred_until - now, 0) }
 end
+
+-- Once, as the time that has passed since then counts again.
+if put_back then save() end

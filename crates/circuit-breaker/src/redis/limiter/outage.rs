@@ -16,7 +16,7 @@ impl Core {
         if !self.shared.is_down(key) {
             return None;
         }
-        match self.on_outage {
+        match self.on_outage.get() {
             OnOutage::LocalFallback => {
                 self.prepare(key);
                 self.local.try_acquire(key, cost).map(degraded)
@@ -27,7 +27,7 @@ impl Core {
 
     /// An answer without the store.
     pub(super) async fn stand_in(&self, key: &str, ask: &Ask, cost: &Cost) -> Result<Reservation, Limited> {
-        match self.on_outage {
+        match self.on_outage.get() {
             OnOutage::LocalFallback => {
                 self.prepare(key);
                 degraded(self.local.acquire(key, ask, cost).await)
@@ -37,7 +37,7 @@ impl Core {
     }
 
     fn fixed(&self, cost: &Cost) -> Result<Reservation, Limited> {
-        match self.on_outage {
+        match self.on_outage.get() {
             OnOutage::FailClosed => Err(Limited::new(LimitReason::StoreUnavailable).with_degraded(true)),
             _ => Ok(Reservation::new(*cost).with_degraded(true)),
         }
@@ -56,20 +56,20 @@ impl Core {
     }
 
     pub(super) fn settle_alone(&self, key: &str, lease: LeaseId, reservation: Reservation, actual: &Cost) {
-        if self.on_outage == OnOutage::LocalFallback {
+        if self.on_outage.get() == OnOutage::LocalFallback {
             self.local.settle(key, lease, reservation, actual);
         }
     }
 
     pub(super) fn give_back_alone(&self, key: &str, lease: LeaseId, reservation: Reservation) {
-        if self.on_outage == OnOutage::LocalFallback {
+        if self.on_outage.get() == OnOutage::LocalFallback {
             self.local.abandon(key, lease, Some(reservation));
         }
     }
 
     /// The store hears of a hint when it is back; who stands in hears of it now.
     pub(super) fn postpone_alone(&self, key: &str, delay: Duration) {
-        if self.on_outage == OnOutage::LocalFallback && self.shared.is_down(key) {
+        if self.on_outage.get() == OnOutage::LocalFallback && self.shared.is_down(key) {
             self.local.defer(key, delay);
         }
     }
