@@ -119,9 +119,21 @@ fn what_contradicts_itself_is_refused_by_its_name() {
             "timeout",
             "is not below 5 s: calls give up on any store by then",
         ),
-        (&format!("{redis}\nstaleness = '61s'"), "staleness", "is above 1 min: what others find out would come too late"),
-        (&format!("{redis}\ntimeout = '999us'"), "timeout", "is below 1 ms: the store could never be in time"),
-        ("redis = 'rediss://127.0.0.1:1/#insecure'", "redis", "has a `#` in it, which is not for a configuration"),
+        (
+            &format!("{redis}\nstaleness = '61s'"),
+            "staleness",
+            "is above 1 min: what others find out would come too late",
+        ),
+        (
+            &format!("{redis}\ntimeout = '999us'"),
+            "timeout",
+            "is below 1 ms: the store could never be in time",
+        ),
+        (
+            "redis = 'rediss://127.0.0.1:1/#insecure'",
+            "redis",
+            "has a `#` in it, which is not for a configuration",
+        ),
     ] {
         let error = built(&format!("[store]\n{settings}")).unwrap_err();
         assert_eq!(error.to_string(), format!("`store.{name}` {reason}"), "{settings}");

@@ -6,9 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuit_breaker::{
-    Breaker, Circuit, Cost, InProcessLimiter, Limiter, Quota, Settings, Status,
-};
+use circuit_breaker::{Breaker, Circuit, Cost, InProcessLimiter, Limiter, Quota, Settings, Status};
 use futures::future::{join, join_all};
 use llm_protocol::Request;
 use parking_lot::Mutex;

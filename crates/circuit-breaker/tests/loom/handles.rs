@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use crate::breaker::Verdict;
 use crate::circuit::Circuit;
 use crate::in_process::{InProcessBreaker, LocalCircuit};
-use crate::settings::{Percent, Rates, Settings, Window};
 use crate::refusal::RejectReason;
+use crate::settings::{Percent, Rates, Settings, Window};
 use crate::status::{Mode, State};
 use crate::transition::Transition;
 

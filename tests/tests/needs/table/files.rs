@@ -36,6 +36,9 @@ pub const USAGE: &str = "crates/llm-protocol/src/usage.rs";
 
 pub const BREAKER: &str = "crates/circuit-breaker/tests/breaker.rs";
 pub const CONTRACT: &str = "crates/circuit-breaker/tests/contract/in_process.rs";
+pub const FLEET_TURNS: &str = "crates/circuit-breaker/tests/fleet/turns.rs";
+pub const MEMCACHED_CONTRACT: &str = "crates/circuit-breaker/tests/memcached/contract.rs";
+pub const REDIS_CONTRACT: &str = "crates/circuit-breaker/tests/redis/contract.rs";
 pub const ROTATION: &str = "crates/circuit-breaker/tests/rotation.rs";
 pub const ROTATION_KEY: &str = "crates/circuit-breaker/src/rotation.rs";
 pub const ROTATIONS: &str = "crates/circuit-breaker/tests/contract/rotations.rs";
@@ -46,11 +49,14 @@ pub const CLIENT_SECRETS: &str = "crates/llm-client/tests/secrets.rs";
 pub const CONFIG: &str = "crates/llm-client/tests/config.rs";
 pub const END_TO_END: &str = "crates/llm-client/tests/end_to_end.rs";
 pub const FROM_ENV: &str = "crates/llm-client/tests/from_env.rs";
+pub const SHARED: &str = "crates/llm-client/tests/shared.rs";
+pub const SHARED_TURNS: &str = "crates/llm-client/tests/shared_turns.rs";
 pub const WITHOUT_VENDORS: &str = "crates/llm-client/tests/without_vendors.rs";
 
 pub const ANTHROPIC_REQUESTS: &str = "crates/adapters/tests/wire/facts/anthropic_requests.rs";
 pub const OPENROUTER: &str = "crates/adapters/tests/wire/facts/openrouter.rs";
 pub const OVERLOADS: &str = "crates/adapters/tests/wire/facts/anthropic.rs";
 
+pub const ASK_SHARED: &str = "examples/tests/ask/shared.rs";
 pub const CUSTOM_BACKEND: &str = "examples/tests/custom_backend.rs";
 pub const EXAMPLE_QUICKSTART: &str = "examples/tests/quickstart.rs";

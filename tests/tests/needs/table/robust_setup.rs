@@ -2,15 +2,14 @@
 
 use super::Section;
 use super::files::{
-    ANTHROPIC_REQUESTS, BUILD, BUILDER, CLOCKS, COLLABORATORS, CONFIG, CONTRACT, CUSTOM_BACKEND,
-    DEPENDENCIES, DROPPING, END_TO_END, EXAMPLE_QUICKSTART, FAILOVER, FROM_ENV, NEEDS_CLOCKS, OPENROUTER,
-    ORDERS, QUICKSTART, ROTATION, ROTATION_KEY, ROTATIONS, SENT, TIMEOUTS, WAYS_IN, WITHOUT_VENDORS,
+    ANTHROPIC_REQUESTS, ASK_SHARED, BUILD, BUILDER, CLOCKS, COLLABORATORS, CONFIG, CONTRACT, CUSTOM_BACKEND,
+    DEPENDENCIES, DROPPING, END_TO_END, EXAMPLE_QUICKSTART, FAILOVER, FLEET_TURNS, FROM_ENV,
+    MEMCACHED_CONTRACT, NEEDS_CLOCKS, OPENROUTER, ORDERS, QUICKSTART, REDIS_CONTRACT, ROTATION, ROTATION_KEY,
+    ROTATIONS, SENT, SHARED, SHARED_TURNS, TIMEOUTS, WAYS_IN, WITHOUT_VENDORS,
 };
 use crate::need::Proof::{LeftOut, Otherwise, Tests, ToCome};
 
 const BEDROCK: &str = "Bedrock is not built yet; `from_env` and TOML know its name, and say so";
-const MEMCACHED: &str = "the trait is there, and a contract suite for backends; so far they are one's own";
-const SHARED_STORES: &str = "with a store that they share; so far backends are one's own, and what is shown is clients in one process";
 
 pub const SECTIONS: &[Section] = &[
     (
@@ -35,8 +34,17 @@ pub const SECTIONS: &[Section] = &[
                 ),
             ),
             ("AWS Bedrock is an extra.", ToCome(BEDROCK)),
-            ("Memcached is an extra, for turns that workers share.", ToCome(MEMCACHED)),
-            ("Redis is planned.", ToCome("for breaker, limiter and turns; so far backends are one's own")),
+            (
+                "Memcached is an extra, for turns that workers share.",
+                Tests(&[(SHARED_TURNS, "turns_are_taken_together")]),
+            ),
+            (
+                "Redis is planned.",
+                Tests(&[
+                    (REDIS_CONTRACT, "the_rotation_keeps_to_the_contract"),
+                    (SHARED, "turns_are_taken_together_and_fallback_follows_the_priorities"),
+                ]),
+            ),
             (
                 "One extra brings everything.",
                 Otherwise(
@@ -298,7 +306,13 @@ pub const SECTIONS: &[Section] = &[
                 "Clients that share a backend spread their calls, where each by itself would begin with the same provider.",
                 Tests(&[(ORDERS, "clients_of_the_same_candidates_continue_each_others_turns")]),
             ),
-            ("So do workers in processes of their own.", ToCome(SHARED_STORES)),
+            (
+                "So do workers in processes of their own.",
+                Tests(&[
+                    (ASK_SHARED, "each_process_begins_with_the_next_candidate"),
+                    (FLEET_TURNS, "turns_of_all_workers_are_unique_and_without_gaps"),
+                ]),
+            ),
             (
                 "The backend may be one's own (`IndexBackend`).",
                 Tests(&[
@@ -307,7 +321,13 @@ pub const SECTIONS: &[Section] = &[
                     (CONTRACT, "the_rotation_passes_every_rule"),
                 ]),
             ),
-            ("There is a backend for Memcached.", ToCome(MEMCACHED)),
+            (
+                "There is a backend for Memcached.",
+                Tests(&[
+                    (MEMCACHED_CONTRACT, "the_rotation_keeps_to_the_contract"),
+                    (SHARED_TURNS, "turns_are_taken_together"),
+                ]),
+            ),
             (
                 "The keys in the backend have a prefix of one's own.",
                 Tests(&[
