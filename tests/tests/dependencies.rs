@@ -66,6 +66,22 @@ fn the_breaker_knows_nobody_and_is_useful_without_language_models() {
 }
 
 #[test]
+fn stores_are_for_those_who_ask_for_them() {
+    for package in ["circuit-breaker", "llm-reliability", "llm-adapters", "llm-client"] {
+        assert_without(package, &tree(package, &[]), &["redis"]);
+    }
+    let redis = tree("circuit-breaker", &["--features", "redis-cluster"]);
+    assert!(redis.contains("redis"));
+    assert_without("circuit-breaker with Redis", &redis, &["rustls", "native-tls"]);
+    let tls = tree("circuit-breaker", &["--features", "redis-tls"]);
+    assert!(tls.contains("aws-lc-rs"));
+    // With two providers of cryptography, rustls would not know which one to take.
+    assert_without("circuit-breaker with TLS", &tls, &["ring"]);
+    let memcached = tree("circuit-breaker", &["--features", "memcached"]);
+    assert_without("circuit-breaker with Memcached", &memcached, &["redis", "url"]);
+}
+
+#[test]
 fn the_strategies_know_no_vendor_and_no_store() {
     let tree = tree("llm-reliability", &[]);
     assert_eq!(ours(&tree), ["llm-protocol", "circuit-breaker"]);

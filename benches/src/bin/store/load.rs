@@ -12,6 +12,9 @@ use tokio::task::JoinSet;
 use crate::row::{Row, now};
 use crate::server::Servers;
 
+/// A store that is not used is tried now and then, by a script: those of the other rows, while this one runs.
+const TRIED: u64 = 16;
+
 /// What a row did in a round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slice {
@@ -40,7 +43,8 @@ pub(crate) async fn slice(
     let elapsed = start.elapsed();
     let after = servers.seen().await?;
     let scripts = after.scripts - before.scripts;
-    if scripts != row.scripts * u64::from(calls) {
+    let expected = row.scripts * u64::from(calls);
+    if !(expected..=expected + TRIED).contains(&scripts) {
         return Err(format!("{calls} calls ran {scripts} scripts").into());
     }
     took.sort_unstable();
