@@ -337,6 +337,9 @@ async fn builders_share_a_store_as_configurations_do() {
         let report = client.fan_out("hi").await.unwrap();
         assert_eq!(trail(&report)[0], ("down-A", "preempted_open"));
     }
+    one.set_mode("down-A", Mode::Automatic).await.unwrap();
+    // What was decided holds on for who has not heard otherwise.
+    another.status().await;
     server.kill();
     for client in [one, another] {
         // The rotation's default.
