@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod contract;
-#[path = "../stores/harness.rs"]
-mod harness;
+mod idle;
 mod lab;
 mod masters;
 mod slots;
+#[path = "../../../crates/circuit-breaker/tests/common/stores.rs"]
+mod stores;

@@ -2,20 +2,27 @@
 #![cfg(feature = "long")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "../stores/harness.rs"]
-mod harness;
+#[path = "../../../crates/circuit-breaker/tests/common/stores.rs"]
+mod stores;
 
 use std::time::Duration;
 
 use circuit_breaker::{RedisRotation, RedisStore, Rotation};
 use test_servers::{RedisCluster, RedisServer};
 
+use crate::stores::STALE;
+
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_backend_keeps_to_its_contract() {
     let server = RedisServer::builder().valkey().start().await.unwrap();
-    harness::check(|| RedisStore::builder(server.url())).await;
+    let builder = || RedisStore::builder(server.url());
+    stores::breaker_keeps_to_it(&builder).await;
+    stores::breaker_without_views_keeps_to_it(&builder).await;
+    stores::limiter_keeps_to_it(&builder, STALE).await;
+    stores::limiter_keeps_to_it(&builder, Duration::ZERO).await;
+    stores::rotation_keeps_to_it(&builder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

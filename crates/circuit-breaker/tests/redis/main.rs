@@ -24,5 +24,7 @@ mod outbox;
 mod programs;
 mod programs_bench;
 mod rolling;
+#[path = "../common/stores.rs"]
+mod stores;
 #[cfg(feature = "redis-tls")]
 mod tls;

@@ -13,7 +13,7 @@ use circuit_breaker::{
 };
 
 /// Makes backends, each suite's store with a prefix of its own.
-pub struct Backends<F> {
+struct Backends<F> {
     builder: F,
     staleness: Duration,
 }
@@ -33,18 +33,30 @@ impl<F: Fn() -> RedisStoreBuilder + Send + Sync> Backends<F> {
     }
 }
 
-/// Every contract, also without anything that a worker may know by itself.
-pub async fn check<F: Fn() -> RedisStoreBuilder + Send + Sync>(builder: F) {
-    let backends = Backends { builder, staleness: Duration::from_millis(250) };
-    let _ = check_breaker(&backends).await.assert_complete();
-    let _ = check_limiter(&backends).await.assert_complete();
-    let _ = check_rotation(&backends).await.assert_complete();
+/// As old as views may be unless it is set.
+pub(crate) const STALE: Duration = Duration::from_millis(250);
 
-    let backends = Backends { staleness: Duration::ZERO, ..backends };
-    let summary = check_breaker(&backends).await;
+pub(crate) async fn breaker_keeps_to_it<F: Fn() -> RedisStoreBuilder + Send + Sync>(builder: F) {
+    let _ = check_breaker(&Backends { builder, staleness: STALE }).await.assert_complete();
+}
+
+pub(crate) async fn breaker_without_views_keeps_to_it<F: Fn() -> RedisStoreBuilder + Send + Sync>(
+    builder: F,
+) {
+    let summary = check_breaker(&Backends { builder, staleness: Duration::ZERO }).await;
     // Which is the rule about answers that do not ask the store.
     assert!(summary.late().is_empty() && summary.skipped().len() == 1, "{summary}");
-    let _ = check_limiter(&backends).await.assert_complete();
+}
+
+pub(crate) async fn limiter_keeps_to_it<F: Fn() -> RedisStoreBuilder + Send + Sync>(
+    builder: F,
+    staleness: Duration,
+) {
+    let _ = check_limiter(&Backends { builder, staleness }).await.assert_complete();
+}
+
+pub(crate) async fn rotation_keeps_to_it<F: Fn() -> RedisStoreBuilder + Send + Sync>(builder: F) {
+    let _ = check_rotation(&Backends { builder, staleness: STALE }).await.assert_complete();
 }
 
 fn prefix() -> String {
