@@ -66,6 +66,7 @@ fn every_setting_is_read() {
     assert_eq!(serde_json::from_str::<Config>(nothing).unwrap(), Config::default());
     built("[store]").unwrap();
     // Also where turns are not shared, as that may be set later.
+    #[cfg(feature = "redis")]
     built("[store]\nredis = 'redis://127.0.0.1:1'\nrotation_on_outage = 'fail_closed'").unwrap();
 }
 
